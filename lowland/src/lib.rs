@@ -1,0 +1,5 @@
+//! What the command is made of: fetching what cargo does not build, the bus's configuration, the supervisor, and the
+//! subcommands over them. A library so that the tests can hold each part by itself.
+
+pub mod artifacts;
+pub mod folders;

@@ -1,0 +1,2 @@
+//! The `lowland` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What every service does at start and stop.

@@ -1,0 +1,1 @@
+//! Importers: each turns a published format into a model folder (see [`crate::manifest`]).
