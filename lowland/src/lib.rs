@@ -3,3 +3,6 @@
 
 pub mod artifacts;
 pub mod folders;
+pub mod nats;
+pub mod paint;
+pub mod supervise;

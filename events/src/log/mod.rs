@@ -2,6 +2,9 @@
 //!
 //! [`memory`] is for tests and simulations, [`jetstream`] for everything else; one conformance suite holds both.
 
+pub mod jetstream;
+pub mod memory;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -38,7 +41,11 @@ pub struct Expect {
     pub last: u64,
 }
 
-/// A message as stored.
+/// Most messages in one batch.
+pub const BATCH_MAX: usize = 1000;
+
+/// A message as stored. Its headers are those of the [`Entry`] with its id as `Nats-Msg-Id`; no other `Nats-` header is
+/// shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Its stream.
@@ -73,6 +80,9 @@ pub enum AppendError {
         /// What the log said.
         detail: String,
     },
+    /// No stream takes this subject (a memory stream goes when a server restarts): ensure it, then repeat.
+    #[error("no stream takes {0}")]
+    NoStream(String),
     /// The log has no room, or may not be written to by this user: somebody has to mend that.
     #[error("the log refuses the append: {0}")]
     Refused(String),

@@ -11,6 +11,14 @@ use serde::{Deserialize, Serialize};
 
 /// File name of the manifest inside a model folder.
 pub const MANIFEST_FILE: &str = "model.json";
+/// File name of a graph that we wrote ourselves.
+pub const GRAPH_FILE: &str = "model.onnx";
+/// File name of such a graph's weights.
+pub const DATA_FILE: &str = "model.onnx.data";
+/// File name of the tokenizer.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+/// File name of the chat template.
+pub const CHAT_TEMPLATE_FILE: &str = "chat_template.jinja";
 /// Version of this format; a folder of another version is refused with a hint to import again.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -72,7 +80,8 @@ pub struct Generate {
     pub shared_kv: bool,
     /// Tokens that end a text.
     pub eos: Vec<u32>,
-    /// Token put before every prompt, when the model wants one.
+    /// Token put before every prompt, when the model wants one. Prompts are tokenised without the tokenizer's own special
+    /// tokens, so nothing else adds it.
     pub bos: Option<u32>,
     /// Texts that the chat template may write by name.
     #[serde(default)]

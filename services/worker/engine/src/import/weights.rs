@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::gguf::{Tensor, TensorType};
+use super::gguf::Tensor;
 use super::int8;
 use super::onnx::{Edge, ElementType, Graph, Node, WriteError};
 use super::progress::Meter;
@@ -110,6 +110,19 @@ impl<'p, 'f> Writer<'p, 'f> {
         self.floats(name, &[values.len()], &values)
     }
 
+    /// Vectors one behind the other, each in its own order, kept as floats.
+    pub(crate) fn stacked_vector(&mut self, name: &str, parts: &[(Tensor<'_>, RowOrder)]) -> Result<Edge, Error> {
+        let mut all = Vec::new();
+        for (tensor, order) in parts {
+            let mut values = vec![0.0; tensor.columns];
+            tensor.read_row(0, &mut values);
+            require_finite(&values).map_err(WriteError::Io)?;
+            all.extend((0..values.len()).map(|index| values[order.source(index)]));
+        }
+        self.meter.advance(all.len());
+        self.floats(name, &[all.len()], &all)
+    }
+
     /// A matrix kept as floats.
     pub(crate) fn table(&mut self, name: &str, matrix: &Matrix<'_>) -> Result<Edge, Error> {
         let meter = &mut *self.meter;
@@ -211,9 +224,4 @@ fn scales_name(name: &str) -> String {
 fn write_floats(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     out.write_all(&bytes)
-}
-
-/// Whether an encoding is one of the plain float ones.
-pub(crate) fn is_float(kind: TensorType) -> bool {
-    matches!(kind, TensorType::F32 | TensorType::F16 | TensorType::BF16)
 }

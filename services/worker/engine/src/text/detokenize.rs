@@ -32,11 +32,14 @@ impl Detokenizer {
         let certain = if full { text.as_str() } else { text.trim_end_matches(char::REPLACEMENT_CHARACTER) };
         let Some(piece) = certain.strip_prefix(self.left.as_str()).map(str::to_owned) else {
             // The decoder took back what it had said, as byte-fallback decoders do within a run of bytes: wait for the rest.
+            if full {
+                self.slide(tokenizer)?;
+            }
             return Ok(String::new());
         };
         let whole = certain.len() == text.len();
         self.left.push_str(&piece);
-        if whole && !piece.is_empty() {
+        if full || (whole && !piece.is_empty()) {
             self.slide(tokenizer)?;
         }
         Ok(piece)

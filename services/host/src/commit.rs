@@ -1,0 +1,93 @@
+//! Storing what was decided: each decision whole or not at all, many at once.
+
+use futures::{StreamExt, stream};
+use lowland_events::{
+    Draft,
+    log::{AppendError, Appended, Entry, SharedLog},
+};
+
+/// Decisions whose appends are under way at once.
+const APPENDS_AT_ONCE: usize = 256;
+
+/// Events that are stored together or not at all, each guarded by its aggregate's last sequence.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    events: Vec<(Draft, Option<u64>)>,
+}
+
+impl Decision {
+    /// A decision of one event, made when its aggregate's last sequence was `last` (0: the aggregate is new).
+    #[must_use]
+    pub fn one(draft: Draft, last: u64) -> Self {
+        Self::default().and(draft, last)
+    }
+
+    /// Adds the first event of another aggregate.
+    #[must_use]
+    pub fn and(mut self, draft: Draft, last: u64) -> Self {
+        self.events.push((draft, Some(last)));
+        self
+    }
+
+    /// Adds a further event of an aggregate that this decision already guards.
+    #[must_use]
+    pub fn then(mut self, draft: Draft) -> Self {
+        self.events.push((draft, None));
+        self
+    }
+
+    /// The events, for tests and simulations.
+    pub fn drafts(&self) -> impl Iterator<Item = &Draft> {
+        self.events.iter().map(|(draft, _)| draft)
+    }
+
+    /// What to append.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry> {
+        self.events
+            .iter()
+            .map(|(draft, last)| last.map_or_else(|| draft.entry(), |last| draft.entry_after(last)))
+            .collect()
+    }
+}
+
+/// What became of a round of decisions.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// Highest sequence stored (now or earlier, for repetitions).
+    pub sequence: u64,
+    /// For each decision, whether it stands in the log; a conflict means: read on and decide again.
+    pub stored: Vec<bool>,
+}
+
+/// Appends every decision. Conflicts are part of the result; an error means that some may not be stored, and that all
+/// may be decided and committed again without harm.
+pub async fn commit(log: &SharedLog, decisions: &[Decision]) -> Result<Committed, AppendError> {
+    let appends = decisions.iter().map(|decision| append(log, decision.entries()));
+    let results: Vec<_> = stream::iter(appends).buffered(APPENDS_AT_ONCE).collect().await;
+    let mut committed = Committed::default();
+    for result in results {
+        match result {
+            Ok(appended) => {
+                committed.sequence = committed.sequence.max(appended.sequence);
+                committed.stored.push(true);
+            }
+            Err(AppendError::Conflict { detail }) => {
+                tracing::debug!(detail, "a decision came too late");
+                committed.stored.push(false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(committed)
+}
+
+async fn append(log: &SharedLog, mut entries: Vec<Entry>) -> Result<Appended, AppendError> {
+    if entries.len() > 1 {
+        return log.append_batch(entries).await;
+    }
+    match entries.pop() {
+        Some(entry) => log.append(entry).await,
+        None => Ok(Appended { sequence: 0, repeated: true }),
+    }
+}

@@ -1,0 +1,78 @@
+//! Folding the log into a state, in the log's order, without a gap.
+
+use lowland_events::{
+    Filter, Stored,
+    log::{self, Follow, Record, SharedLog, Start},
+};
+
+/// What a service knows, and how an event changes it.
+pub trait State: Default + Send {
+    /// Changes the state by one event. Pure: no clock, no randomness, no I/O. An event that does not fit the state is
+    /// ignored, since a replay must never fail.
+    fn evolve(&mut self, event: &Stored);
+}
+
+/// A state, kept up with a stream.
+pub struct Fold<S> {
+    state: S,
+    position: u64,
+    stream: String,
+    follow: Box<dyn Follow>,
+}
+
+impl<S: State> Fold<S> {
+    /// Folds what `filters` select of `stream`, from the beginning on, and returns once it has caught up.
+    pub async fn open(log: &SharedLog, stream: &str, filters: &[Filter]) -> Result<Self, log::Error> {
+        let follow = log.follow(stream, filters, Start::At(0)).await?;
+        let mut fold = Self { state: S::default(), position: 0, stream: stream.to_owned(), follow };
+        while !fold.follow.caught_up() {
+            fold.next().await?;
+        }
+        Ok(fold)
+    }
+
+    /// The state as of [`Self::position`].
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// Sequence of the last event that the state includes.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The stream that is followed.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// Waits for the next event, takes it into the state and gives it out; nothing for a record that is no event of
+    /// ours. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Option<Stored>, log::Error> {
+        let record = self.follow.next().await?;
+        Ok(self.apply(&record))
+    }
+
+    /// Goes on until the event at `sequence` is part of the state; gives out what came by.
+    pub async fn reach(&mut self, sequence: u64) -> Result<Vec<Stored>, log::Error> {
+        let mut passed = Vec::new();
+        while self.position < sequence {
+            passed.extend(self.next().await?);
+        }
+        Ok(passed)
+    }
+
+    fn apply(&mut self, record: &Record) -> Option<Stored> {
+        self.position = record.sequence;
+        match Stored::try_from(record) {
+            Ok(event) => {
+                self.state.evolve(&event);
+                Some(event)
+            }
+            Err(error) => {
+                tracing::warn!(stream = record.stream, sequence = record.sequence, %error, "skipping a record");
+                None
+            }
+        }
+    }
+}

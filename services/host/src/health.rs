@@ -1,0 +1,68 @@
+//! Health over HTTP: `/healthz` (the process runs) and `/readyz` (it does its work, or why not).
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+
+/// Whether the service does its work. Clones share the answer.
+#[derive(Debug, Clone)]
+pub struct Health(Arc<Mutex<Option<String>>>);
+
+impl Default for Health {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Some("starting".into()))))
+    }
+}
+
+impl Health {
+    /// It does its work.
+    pub fn ready(&self) {
+        *self.lock() = None;
+    }
+
+    /// It does not, and why.
+    pub fn not_ready(&self, why: impl Into<String>) {
+        *self.lock() = Some(why.into());
+    }
+
+    /// Why it is not ready, if it is not.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Answers health questions on `address` until `stop`.
+pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken) -> Result<(), Error> {
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(Error::io(format!("binding the health port {address}")))?;
+    let routes = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readiness))
+        .with_state(health);
+    tokio::spawn(async move {
+        let server = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the health port failed");
+        }
+    });
+    Ok(())
+}
+
+async fn readiness(State(health): State<Health>) -> (StatusCode, String) {
+    match health.problem() {
+        None => (StatusCode::OK, "ready\n".into()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}

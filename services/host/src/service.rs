@@ -1,0 +1,158 @@
+//! A service's start: settings, telemetry, the log, health, signals; then its own loop.
+
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use lowland_events::{
+    id::{InstanceId, ServiceId},
+    log::{
+        SharedLog,
+        jetstream::{Connection, Credentials, JetStreamLog},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Error, Settings, health::{self, Health}, signals, telemetry::{self, Figures}};
+
+/// A service: a name, its settings, and what it does until it is told to stop.
+pub trait Service {
+    /// Its name, as in `lowland serve NAME`.
+    const NAME: &'static str;
+    /// Its own settings.
+    type Config: Send;
+
+    /// Reads its settings; what is wrong is noted in `settings`.
+    fn config(settings: &mut Settings) -> Self::Config;
+
+    /// Works until `host.stop` is cancelled.
+    fn serve(host: Host, config: Self::Config) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// What a service is given. Clones share everything.
+#[derive(Clone)]
+pub struct Host {
+    /// The log.
+    pub log: SharedLog,
+    /// The service's name.
+    pub service: ServiceId,
+    /// This process; never used twice.
+    pub instance: InstanceId,
+    /// Whether the service does its work.
+    pub health: Health,
+    /// The process's figures.
+    pub figures: Figures,
+    /// Cancelled when the service is to stop.
+    pub stop: CancellationToken,
+}
+
+impl Host {
+    /// What goes into an event's source: service and process.
+    #[must_use]
+    pub fn source(&self) -> String {
+        format!("{}/{}", self.service, self.instance)
+    }
+
+    /// A host over any log, for tests: nothing is bound, no signal is heard.
+    #[must_use]
+    pub fn over(log: SharedLog, service: &str) -> Self {
+        Self {
+            log,
+            service: ServiceId::new(service).expect("a service's name is a valid id"),
+            instance: new_instance(service),
+            health: Health::default(),
+            figures: Figures::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+/// The settings that every service has.
+struct Common {
+    nats_url: Option<String>,
+    credentials: Credentials,
+    inbox_prefix: Option<String>,
+    health: Option<SocketAddr>,
+    log_filter: String,
+    log_json: bool,
+}
+
+fn common(settings: &mut Settings) -> Common {
+    let seed_file: Option<PathBuf> = settings.optional("LOWLAND_NKEY_SEED_FILE");
+    let user: Option<String> = settings.optional("LOWLAND_NATS_USER");
+    let password: Option<String> = settings.optional("LOWLAND_NATS_PASSWORD");
+    Common {
+        nats_url: settings.required("LOWLAND_NATS_URL", "where the NATS server is, such as nats://127.0.0.1:4222"),
+        credentials: credentials(settings, seed_file, user, password),
+        inbox_prefix: settings.optional("LOWLAND_INBOX_PREFIX"),
+        health: settings.optional("LOWLAND_HEALTH_ADDR"),
+        log_filter: settings.or("LOWLAND_LOG", "info".into()),
+        log_json: settings.or("LOWLAND_LOG_JSON", false),
+    }
+}
+
+fn credentials(
+    settings: &mut Settings,
+    seed_file: Option<PathBuf>,
+    user: Option<String>,
+    password: Option<String>,
+) -> Credentials {
+    match (seed_file, user, password) {
+        (Some(path), None, None) => match std::fs::read_to_string(&path) {
+            Ok(seed) => Credentials::NkeySeed(seed.trim().to_owned()),
+            Err(error) => {
+                settings.problem(format!("LOWLAND_NKEY_SEED_FILE={}: {error}", path.display()));
+                Credentials::None
+            }
+        },
+        (None, Some(user), Some(password)) => Credentials::Password { user, password },
+        (None, None, None) => Credentials::None,
+        _ => {
+            settings.problem(
+                "set either LOWLAND_NKEY_SEED_FILE, or LOWLAND_NATS_USER with LOWLAND_NATS_PASSWORD, or none of them",
+            );
+            Credentials::None
+        }
+    }
+}
+
+/// Runs the service until it is told to stop. The `main` of `lowland serve NAME`.
+pub fn run<S: Service>() -> Result<(), Error> {
+    let mut settings = Settings::from_env();
+    let common = common(&mut settings);
+    let config = S::config(&mut settings);
+    settings.finish()?;
+    telemetry::init(&common.log_filter, common.log_json)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("starting the runtime"))?
+        .block_on(start::<S>(common, config))
+}
+
+async fn start<S: Service>(common: Common, config: S::Config) -> Result<(), Error> {
+    let stop = signals::stop_token()?;
+    let health = Health::default();
+    if let Some(address) = common.health {
+        health::serve(address, health.clone(), stop.clone()).await?;
+    }
+    let instance = new_instance(S::NAME);
+    let connection = Connection {
+        url: common.nats_url.unwrap_or_default(),
+        credentials: common.credentials,
+        name: format!("lowland {}", S::NAME),
+        inbox_prefix: common.inbox_prefix,
+    };
+    let log = tokio::select! {
+        log = JetStreamLog::connect(&connection) => log?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    tracing::info!(%instance, "connected");
+    let service = ServiceId::new(S::NAME).expect("a service's name is a valid id");
+    let figures = Figures::default();
+    S::serve(Host { log: Arc::new(log), service, instance, health, figures, stop }, config).await
+}
+
+/// An id for this process that no other process ever has.
+fn new_instance(service: &str) -> InstanceId {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    InstanceId::new(format!("{service}-{}", &random[..16])).expect("a name and hex digits are a valid id")
+}
