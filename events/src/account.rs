@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::domain_events,
-    id::JobId,
+    id::{JobId, ModelId},
     meter::{Meter, Rates, Usage},
     money::Money,
     subject::Domain,
@@ -46,6 +46,8 @@ pub struct ToppedUp {
 pub struct HoldPlaced {
     /// The job.
     pub job: JobId,
+    /// Its model.
+    pub model: ModelId,
     /// How much.
     pub amount: Money,
     /// Version of the price book.
@@ -74,6 +76,8 @@ pub struct ChargeLine {
 pub struct Charged {
     /// The job: the charge's permanent key.
     pub job: JobId,
+    /// Its model.
+    pub model: ModelId,
     /// How much: the lines' exact sum, rounded once, up.
     pub amount: Money,
     /// What for.

@@ -77,6 +77,11 @@ pub fn from_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
     }
 }
 
+/// Reads a value from MessagePack, whatever it is (a body of an event is always a map, a state may be anything).
+pub fn from_msgpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
+    rmp_serde::from_slice(bytes).map_err(|error| BodyError::new("", error.to_string()))
+}
+
 fn at_path<E: std::error::Error>(error: serde_path_to_error::Error<E>) -> BodyError {
     let path = error.path().to_string();
     BodyError::new(if path == "." { String::new() } else { path }, error.inner().to_string())

@@ -260,6 +260,10 @@ pub struct AttemptFailed {
     pub retry: bool,
 }
 
+/// Reason of a cancel request that the deadline brings: the worker answers it with `expired`, any other with
+/// `cancelled`.
+pub const DEADLINE_REASON: &str = "deadline";
+
 /// The caller no longer wants the job while a worker has it. Addressed to the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelRequested {

@@ -18,8 +18,12 @@ pub mod meter;
 pub mod metric;
 pub mod money;
 pub mod request;
+pub mod retention;
+pub mod snapshot;
 pub mod stream;
 pub mod subject;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod token;
 mod upcast;

@@ -46,6 +46,8 @@ pub const REQUESTS: &str = "REQUESTS";
 pub const TOKENS: &str = "TOKENS";
 /// Name of the stream of measurements.
 pub const METRICS: &str = "METRICS";
+/// Name of the stream of snapshots.
+pub const SNAPSHOTS: &str = "SNAPSHOTS";
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Requests are the outside's own words; what became of them is in the log.
@@ -60,8 +62,8 @@ const METRICS_BYTES: i64 = 64 << 20;
 
 /// Every stream.
 #[must_use]
-pub fn all() -> [StreamSpec; 4] {
-    [log(), requests(), tokens(), metrics()]
+pub fn all() -> [StreamSpec; 5] {
+    [log(), requests(), tokens(), metrics(), snapshots()]
 }
 
 /// Jobs, accounts and instances: one total order, kept on disk.
@@ -125,6 +127,20 @@ pub fn metrics() -> StreamSpec {
         max_age: Some(METRICS_AGE),
         max_bytes: Some(METRICS_BYTES),
         atomic: false,
+        ..log()
+    }
+}
+
+/// What services folded the log into, kept on disk: of each part the newest, so that one snapshot replaces another.
+#[must_use]
+pub fn snapshots() -> StreamSpec {
+    StreamSpec {
+        name: SNAPSHOTS,
+        description: "what services folded the log into",
+        subjects: vec![Filter::snapshots()],
+        storage: Storage::File,
+        max_per_subject: Some(1),
+        republish: None,
         ..log()
     }
 }

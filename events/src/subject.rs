@@ -227,11 +227,70 @@ impl FromStr for Subject {
     }
 }
 
+/// Second token of the subjects of snapshots, which are no events.
+const SNAPSHOT: &str = "snapshot";
+
+/// Subjects of a service's snapshots of what it folded of one stream: `lowland.snapshot.<service>.<stream>.<...>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotSubject {
+    prefix: String,
+}
+
+impl SnapshotSubject {
+    /// Of `service`'s fold of `stream`.
+    pub fn new(service: &ServiceId, stream: &str) -> Result<Self, id::Invalid> {
+        id::check("stream", stream)?;
+        Ok(Self { prefix: format!("{ROOT}.{SNAPSHOT}.{service}.{stream}") })
+    }
+
+    /// Where the `index`th part of the state goes.
+    #[must_use]
+    pub fn part(&self, index: usize) -> String {
+        format!("{}.part.{index}", self.prefix)
+    }
+
+    /// Where it is said that all parts are there.
+    #[must_use]
+    pub fn taken(&self) -> String {
+        format!("{}.taken", self.prefix)
+    }
+
+    /// Where it is said that all parts are there, as a filter.
+    #[must_use]
+    pub fn taken_filter(&self) -> Filter {
+        Filter(self.taken())
+    }
+
+    /// Everything of this fold's snapshots.
+    #[must_use]
+    pub fn filter(&self) -> Filter {
+        Filter(format!("{}.>", self.prefix))
+    }
+}
+
 /// A pattern that selects subjects, in NATS's wildcards.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Filter(String);
 
 impl Filter {
+    /// Everything.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self(">".to_owned())
+    }
+
+    /// Every snapshot.
+    #[must_use]
+    pub fn snapshots() -> Self {
+        Self(format!("{ROOT}.{SNAPSHOT}.>"))
+    }
+
+    /// Every snapshot of one service.
+    #[must_use]
+    pub fn snapshots_of(service: &ServiceId) -> Self {
+        Self(format!("{ROOT}.{SNAPSHOT}.{service}.>"))
+    }
+
     /// Everything of a domain.
     #[must_use]
     pub fn domain(domain: Domain) -> Self {

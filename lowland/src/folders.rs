@@ -84,7 +84,7 @@ impl Data {
         self.root.join("keys")
     }
 
-    /// A configuration file of this name (`tenants.toml`, `prices.toml`).
+    /// A configuration file of this name (`keys.toml`, `prices.toml`).
     pub fn config(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }

@@ -1,2 +1,16 @@
 //! The `lowland` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use lowland::cli::{Cli, run};
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lowland: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

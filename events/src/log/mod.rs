@@ -41,6 +41,9 @@ pub struct Expect {
     pub last: u64,
 }
 
+/// Largest body of a message where nobody said otherwise, in bytes: a NATS server's default.
+pub const PAYLOAD_BYTES_DEFAULT: usize = 1 << 20;
+
 /// Most messages in one batch.
 pub const BATCH_MAX: usize = 1000;
 
@@ -149,11 +152,16 @@ impl Default for ConsumeSettings {
 /// The log, as services see it.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
+    /// Largest body of a message, in bytes; larger ones are refused.
+    fn payload_bytes_max(&self) -> usize {
+        PAYLOAD_BYTES_DEFAULT
+    }
+
     /// Creates the stream, or brings it to this configuration; a stream that cannot be is [`Error::Clash`].
     async fn ensure(&self, spec: &StreamSpec) -> Result<(), Error>;
 
-    /// Appends one message. A repetition of one that is stored already succeeds with its sequence, whatever it
-    /// expected.
+    /// Appends one message. A repetition of one that is stored already succeeds with its sequence: whatever it expected
+    /// as long as ids are remembered, with the same expectation for ever.
     async fn append(&self, entry: Entry) -> Result<Appended, AppendError>;
 
     /// Appends all or none, in order and next to each other, to one stream that takes batches. Each aggregate's
@@ -199,7 +207,8 @@ pub type SharedLog = Arc<dyn Log>;
 /// Messages in order, without end.
 #[async_trait]
 pub trait Follow: Send {
-    /// The next message; waits for it. Cancel-safe: a call that is dropped loses nothing.
+    /// The next message; waits for it. Cancel-safe: a call that is dropped loses nothing. After [`Error::NoStream`] call
+    /// again: following goes on once the stream is there.
     async fn next(&mut self) -> Result<Record, Error>;
 
     /// Whether everything that was stored when following began has been given out.
@@ -209,7 +218,8 @@ pub trait Follow: Send {
 /// Messages of a durable consumer.
 #[async_trait]
 pub trait Consume: Send {
-    /// The next message; waits for it. Cancel-safe: a call that is dropped loses nothing.
+    /// The next message; waits for it. Cancel-safe: a call that is dropped loses nothing. After [`Error::NoStream`] call
+    /// again: consuming goes on, from the beginning, once the stream is there.
     async fn next(&mut self) -> Result<Delivery, Error>;
 }
 
@@ -226,7 +236,8 @@ pub struct Delivery {
 /// How a delivery is answered.
 #[async_trait]
 pub trait Acknowledge: Send + Sync {
-    /// Done with: not to be delivered again. Waits until the log has taken note.
+    /// Done with: not to be delivered again. Waits until the log has taken note; after a crash of the log, a message that
+    /// was acknowledged just before may come again all the same.
     async fn ack(&self) -> Result<(), Error>;
     /// Still at it: the time until it is delivered again begins anew.
     async fn progress(&self) -> Result<(), Error>;

@@ -59,12 +59,10 @@ pub enum Error {
         path: String,
     },
     /// Nothing is published for this platform.
-    #[error("{name} {version} has no wheel for {platform} (there are: {platforms}); {way_out}")]
+    #[error("{what} has no wheel for {platform} (there are: {platforms}); {way_out}")]
     NoWheel {
-        /// The artifact.
-        name: String,
-        /// Its version.
-        version: String,
+        /// The artifact and its version.
+        what: String,
         /// This platform.
         platform: String,
         /// Those there are wheels for.
@@ -74,18 +72,16 @@ pub enum Error {
     },
     /// pip could not bring it.
     #[error(
-        "{name} {version} is not in the cache folder ({cache}), and it could not be fetched.\n{cause}\nFetch it once where the package index can be reached (pip's own settings hold: mirrors, proxies, folders of wheels); {way_out}"
+        "{what} is not in the cache folder ({cache}), and it could not be fetched.\n{cause}\nFetch it once where the package index can be reached (pip's own settings hold: mirrors, proxies, folders of wheels); {way_out}"
     )]
     Fetch {
-        /// The artifact.
-        name: String,
-        /// Its version.
-        version: String,
+        /// The artifact and its version.
+        what: String,
         /// The cache folder.
         cache: String,
         /// What pip or the search for it said.
         #[source]
-        cause: pip::Error,
+        cause: Box<pip::Error>,
         /// What to do instead.
         way_out: String,
     },
@@ -181,9 +177,9 @@ impl Fetcher {
     fn fetch(&self, lock: &Lock, artifact: &Artifact) -> Result<Located, Error> {
         let wheel = artifact.wheel(&platform()).ok_or_else(|| no_wheel(artifact))?;
         self.check_space(artifact, wheel)?;
-        let pip = Pip::find().map_err(|cause| self.not_fetched(artifact, cause))?;
+        let pip = Pip::find(&self.env).map_err(|cause| self.not_fetched(artifact, cause))?;
         let work = self.cache.work_dir(lock).map_err(|cause| self.io(cause))?;
-        let title = format!("fetching {} {}", artifact.name, artifact.version);
+        let title = format!("fetching {}", named(artifact));
         let task = self.progress.begin(&title, wheel.size_bytes);
         let file = pip
             .download(artifact, wheel, work.path(), &|bytes| task.at(bytes))
@@ -223,10 +219,9 @@ impl Fetcher {
 
     fn not_fetched(&self, artifact: &Artifact, cause: pip::Error) -> Error {
         Error::Fetch {
-            name: artifact.name.clone(),
-            version: artifact.version.clone(),
+            what: named(artifact),
             cache: self.cache.root().display().to_string(),
-            cause,
+            cause: Box::new(cause),
             way_out: way_out(artifact),
         }
     }
@@ -236,10 +231,13 @@ fn located(artifact: &Artifact, path: PathBuf, origin: Origin) -> Located {
     Located { name: artifact.name.clone(), version: Some(artifact.version.clone()), path, origin }
 }
 
+fn named(artifact: &Artifact) -> String {
+    format!("{} {}", artifact.name, artifact.version)
+}
+
 fn no_wheel(artifact: &Artifact) -> Error {
     Error::NoWheel {
-        name: artifact.name.clone(),
-        version: artifact.version.clone(),
+        what: named(artifact),
         platform: platform(),
         platforms: artifact.platforms().join(", "),
         way_out: way_out(artifact),

@@ -2,6 +2,7 @@
 //! which its user has configured keep working. It is told the wheel's hash, and [`super::fetch`] checks it once more.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -54,23 +55,23 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct Pip {
     python: String,
+    env: BTreeMap<String, String>,
     /// What `pip --version` says, shortened to the number.
     pub version: String,
 }
 
 impl Pip {
-    /// Looks for it on the PATH.
-    pub fn find() -> Result<Self, Error> {
+    /// Looks for it on the PATH of `env`, which pip is given as well (and nothing else).
+    pub fn find(env: &BTreeMap<String, String>) -> Result<Self, Error> {
         let mut python_seen = None;
         for python in PYTHONS {
-            let Ok(output) = Command::new(python).args(["-m", "pip", "--version"]).stdin(Stdio::null()).output()
-            else {
-                continue;
-            };
+            let mut asked = Command::new(python);
+            asked.args(["-m", "pip", "--version"]).env_clear().envs(env).stdin(Stdio::null());
+            let Ok(output) = asked.output() else { continue };
             if output.status.success() {
                 let printed = String::from_utf8_lossy(&output.stdout);
                 let version = printed.split_whitespace().nth(1).unwrap_or("unknown").to_owned();
-                return Ok(Self { python: python.to_owned(), version });
+                return Ok(Self { python: python.to_owned(), env: env.clone(), version });
             }
             python_seen.get_or_insert(python.to_owned());
         }
@@ -122,6 +123,8 @@ impl Pip {
     fn command(&self, wheel: &Wheel) -> Command {
         let mut command = Command::new(&self.python);
         command
+            .env_clear()
+            .envs(&self.env)
             .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"])
             .args(["--disable-pip-version-check", "--no-input", "--progress-bar", "off"])
             .env("PIP_REQUIRE_VIRTUALENV", "0")

@@ -119,8 +119,9 @@ impl Permissions {
     fn render(&self) -> String {
         let list = |subjects: &[String]| subjects.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(", ");
         format!(
-            "{{ publish: {{ allow: [{}] }}, subscribe: {{ allow: [{}] }} }}",
+            "{{ publish: {{ allow: [{}], deny: [{}] }}, subscribe: {{ allow: [{}] }} }}",
             list(&self.publish),
+            list(&self.deny_publish),
             list(&self.subscribe)
         )
     }

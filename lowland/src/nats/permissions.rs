@@ -33,9 +33,15 @@ pub enum Role {
 pub struct Permissions {
     /// Subjects it may publish to.
     pub publish: Vec<String>,
+    /// Of these, subjects that it may not publish to after all.
+    pub deny_publish: Vec<String>,
     /// Subjects it may subscribe to.
     pub subscribe: Vec<String>,
 }
+
+/// Durable consumers, each with its role and its stream: whoever may read the stream could otherwise take their messages
+/// away.
+const DURABLES: [(&str, &str); 2] = [("scheduler", REQUESTS), ("billing", REQUESTS)];
 
 impl Role {
     /// The user's name: of its key file, its inbox, its comment in the configuration.
@@ -70,10 +76,10 @@ impl Role {
         let own = Permissions::default().hears(format!("{}.>", self.inbox_prefix()));
         match self {
             Self::Operator => own.says(">").hears(">"),
-            Self::Scheduler => scheduler(own),
-            Self::Billing => billing(own),
-            Self::Gateway => gateway(own),
-            Self::Worker(worker) => worker_permissions(own, worker),
+            Self::Scheduler => scheduler(own).keeps_off_durables(self),
+            Self::Billing => billing(own).keeps_off_durables(self),
+            Self::Gateway => gateway(own).keeps_off_durables(self),
+            Self::Worker(worker) => worker_permissions(own, worker).keeps_off_durables(self),
         }
     }
 }
@@ -101,19 +107,22 @@ fn billing(own: Permissions) -> Permissions {
 
 /// Asks on behalf of its callers, who have shown it their keys, and reads what came of it.
 fn gateway(own: Permissions) -> Permissions {
-    own.ensures(&[TOKENS, METRICS])
+    own.makes(&[LOG, REQUESTS, TOKENS, METRICS])
         .reads(&[LOG, REQUESTS, TOKENS])
         .publishes(Filter::event(Domain::Request, "posted"))
         .publishes(Filter::event(Domain::Request, "cancel_requested"))
         .publishes(metrics_of("gateway"))
 }
 
-/// Does the jobs that are assigned to it. It may not read what is addressed to others, and may say of a job only what
-/// workers say; that the job is its own shows in the fence, which everybody checks.
+/// Does the jobs that are assigned to it. It may follow only what is addressed to it, and may say of a job only what
+/// workers say; that the job is its own shows in the fence, which everybody checks. Before an append it asks for a job's
+/// last event, and such a question cannot be narrowed to its own jobs: a worker can read single events of others.
 fn worker_permissions(own: Permissions, worker: &WorkerId) -> Permissions {
-    own.ensures(&[TOKENS, METRICS])
+    own.makes(&[TOKENS, METRICS])
         .follows(LOG, &Filter::for_worker(Domain::Job, "assigned", worker))
         .follows(LOG, &Filter::for_worker(Domain::Job, "cancel_requested", worker))
+        .follows(LOG, &Filter::event(Domain::Instance, "lost"))
+        .says(format!("$JS.API.DIRECT.GET.{LOG}"))
         .reads(&[TOKENS])
         .publishes(Filter::event(Domain::Job, "started"))
         .publishes(Filter::event(Domain::Job, "attempt_failed"))
@@ -143,13 +152,29 @@ impl Permissions {
         self.says(filter.as_str())
     }
 
-    /// May create these streams and bring them to their configuration: memory streams vanish with the server.
-    fn ensures(self, streams: &[&str]) -> Self {
+    /// May create these streams where they are missing: memory streams vanish with the server.
+    fn makes(self, streams: &[&str]) -> Self {
         streams.iter().fold(self, |own, stream| {
-            own.says(format!("$JS.API.STREAM.INFO.{stream}"))
-                .says(format!("$JS.API.STREAM.CREATE.{stream}"))
-                .says(format!("$JS.API.STREAM.UPDATE.{stream}"))
+            own.says(format!("$JS.API.STREAM.INFO.{stream}")).says(format!("$JS.API.STREAM.CREATE.{stream}"))
         })
+    }
+
+    /// May create these streams, and bring those that exist to their configuration.
+    fn ensures(self, streams: &[&str]) -> Self {
+        let own = self.makes(streams);
+        streams.iter().fold(own, |own, stream| own.says(format!("$JS.API.STREAM.UPDATE.{stream}")))
+    }
+
+    /// May not touch the durable consumers of other roles.
+    fn keeps_off_durables(mut self, role: &Role) -> Self {
+        for (durable, stream) in DURABLES.iter().filter(|(durable, _)| *durable != role.service()) {
+            for verb in ["CREATE", "INFO", "MSG.NEXT", "DELETE"] {
+                self.deny_publish.push(format!("$JS.API.CONSUMER.{verb}.{stream}.{durable}"));
+            }
+            self.deny_publish.push(format!("$JS.API.CONSUMER.CREATE.{stream}.{durable}.>"));
+            self.deny_publish.push(format!("$JS.ACK.{stream}.{durable}.>"));
+        }
+        self
     }
 
     /// May read these streams whole, by consumers of any name and message by message.
@@ -215,7 +240,7 @@ pub mod tenant {
     pub fn permissions(account: &AccountId) -> Permissions {
         let Shared { requests, live } = shared(account);
         let inboxes = ["_INBOX.>".to_owned(), "_INBOX_*.>".to_owned()];
-        Permissions { publish: requests, subscribe: live.into_iter().chain(inboxes).collect() }
+        Permissions { publish: requests, deny_publish: Vec::new(), subscribe: live.into_iter().chain(inboxes).collect() }
     }
 }
 

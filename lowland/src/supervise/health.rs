@@ -19,3 +19,12 @@ pub async fn ready(client: &reqwest::Client, url: &str) {
         tokio::time::sleep(ASK_EVERY).await;
     }
 }
+
+/// What `url` says is wrong; none when it is ready, or doesn't answer.
+pub async fn problem(client: &reqwest::Client, url: &str) -> Option<String> {
+    let answer = client.get(url).timeout(ASK_MAX).send().await.ok()?;
+    if answer.status().is_success() {
+        return None;
+    }
+    answer.text().await.ok()
+}

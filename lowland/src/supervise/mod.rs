@@ -6,10 +6,13 @@
 
 pub mod backoff;
 pub mod child;
+pub mod disk;
 pub mod health;
 pub mod output;
 pub mod plan;
+pub mod prepare;
 pub mod ports;
 pub mod run;
+pub mod stale;
 pub mod state;
 pub mod tend;

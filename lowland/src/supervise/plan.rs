@@ -9,6 +9,10 @@ use crate::{folders::Data, nats::{keys::seed_file, permissions::Role}};
 
 /// Name of the server's process.
 pub const NATS: &str = "nats";
+/// The gateway's file of API keys, in the data folder.
+pub const KEYS_FILE: &str = "keys.toml";
+/// Billing's price book, in the data folder.
+pub const PRICES_FILE: &str = "prices.toml";
 /// The account that a fresh data folder has.
 pub const DEMO_ACCOUNT: &str = "demo";
 
@@ -55,14 +59,21 @@ pub struct Plan {
     pub members: Vec<Member>,
     /// Port of the gateway.
     pub gateway_port: u16,
-    /// ONNX Runtime's library, for workers.
-    pub onnxruntime: Option<PathBuf>,
-    /// The folder of model folders, for workers.
-    pub models: Option<PathBuf>,
-    /// Models to load, for workers; all there are, if empty.
-    pub model_ids: Vec<String>,
+    /// What workers need, where there are any.
+    pub inference: Option<Inference>,
     /// The tenant whose keys are shown.
     pub tenant: (AccountId, Secrets),
+}
+
+/// What workers need.
+#[derive(Debug, Clone)]
+pub struct Inference {
+    /// ONNX Runtime's library; not needed by echoes.
+    pub library: Option<PathBuf>,
+    /// The folder of model folders.
+    pub models: PathBuf,
+    /// Models to load (`echo:NAME` is an echo); all there are, if empty.
+    pub ids: Vec<String>,
 }
 
 /// A tenant's secrets.
@@ -135,24 +146,24 @@ impl Plan {
         match role {
             Role::Worker(id) => self.worker_env(id),
             Role::Gateway => vec![
-                ("LOWLAND_GATEWAY_ADDR".into(), format!("127.0.0.1:{}", self.gateway_port).into()),
-                ("LOWLAND_TENANTS".into(), self.data.config("tenants.toml").into()),
+                ("LOWLAND_LISTEN".into(), format!("127.0.0.1:{}", self.gateway_port).into()),
+                ("LOWLAND_KEYS".into(), self.data.config(KEYS_FILE).into()),
             ],
-            Role::Billing => vec![("LOWLAND_PRICES".into(), self.data.config("prices.toml").into())],
+            Role::Billing => vec![("LOWLAND_PRICES".into(), self.data.config(PRICES_FILE).into())],
             Role::Scheduler | Role::Operator => Vec::new(),
         }
     }
 
     fn worker_env(&self, id: &WorkerId) -> Vec<(String, OsString)> {
         let mut env = vec![("LOWLAND_WORKER_ID".into(), id.as_str().into())];
-        if let Some(library) = &self.onnxruntime {
-            env.push(("ORT_DYLIB_PATH".into(), library.into()));
-        }
-        if let Some(models) = &self.models {
-            env.push(("LOWLAND_MODELS".into(), models.into()));
-        }
-        if !self.model_ids.is_empty() {
-            env.push(("LOWLAND_MODEL_IDS".into(), self.model_ids.join(",").into()));
+        if let Some(inference) = &self.inference {
+            if let Some(library) = &inference.library {
+                env.push(("ORT_DYLIB_PATH".into(), library.into()));
+            }
+            env.push(("LOWLAND_MODELS".into(), inference.models.clone().into()));
+            if !inference.ids.is_empty() {
+                env.push(("LOWLAND_WORKER_MODELS".into(), inference.ids.join(",").into()));
+            }
         }
         env
     }

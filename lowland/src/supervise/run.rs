@@ -15,12 +15,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    child::Spec,
+    child::{self, Spec},
+    disk::{self, Seen, Standing},
     output,
     plan::Plan,
     state::{self, Up},
     tend::{Notice, tend},
 };
+use crate::folders;
 
 /// Time that everything together may take to become ready: a worker loads models.
 pub const START_MAX: Duration = Duration::from_secs(180);
@@ -77,6 +79,13 @@ pub enum Said {
         /// Whether it had to be killed.
         killed: bool,
     },
+    /// The disk of the data folder is getting full, is full, or has room again.
+    Disk {
+        /// How it stands now.
+        standing: Standing,
+        /// Free space, in MiB.
+        free_mib: u64,
+    },
 }
 
 /// A run under way.
@@ -90,6 +99,7 @@ pub struct Run {
     pids: BTreeMap<String, u32>,
     ready: BTreeSet<String>,
     deaths: BTreeMap<String, u32>,
+    disk: Standing,
 }
 
 impl Run {
@@ -106,6 +116,7 @@ impl Run {
             pids: BTreeMap::new(),
             ready: BTreeSet::new(),
             deaths: BTreeMap::new(),
+            disk: Standing::default(),
         }
     }
 
@@ -126,9 +137,13 @@ impl Run {
 
     /// Watches until `stop`; what dies is started again, and said.
     pub async fn watch(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let client = reqwest::Client::new();
+        let mut look = tokio::time::interval(disk::LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                _ = look.tick() => self.look_at_disk(&client).await,
                 notice = self.notices.recv() => if let Some((name, notice)) = notice {
                     let started = matches!(notice, Notice::Started { .. });
                     self.note(name, notice);
@@ -136,6 +151,15 @@ impl Run {
                         self.publish()?;
                     }
                 },
+            }
+        }
+    }
+
+    /// Watches until something goes wrong that cannot be mended.
+    pub async fn watch_forever(&mut self) -> Error {
+        loop {
+            if let Err(error) = self.watch(&CancellationToken::new()).await {
+                return error;
             }
         }
     }
@@ -151,6 +175,22 @@ impl Run {
             }
         }
         state::withdraw(&self.plan.data);
+    }
+
+    /// Says when the disk's standing has changed; starts our server again when only that is wanting.
+    async fn look_at_disk(&mut self, client: &reqwest::Client) {
+        let Some(server) = self.plan.server() else { return };
+        let Ok(free) = folders::free_bytes(self.plan.data.root()) else { return };
+        let write_failed = disk::write_failed(client, &server.health).await;
+        let standing = Seen { free, write_failed }.standing();
+        if standing == Standing::Mendable
+            && let Some(pid) = self.pids.get(&server.name)
+        {
+            child::signal(*pid, libc::SIGTERM);
+        }
+        if std::mem::replace(&mut self.disk, standing) != standing {
+            (self.say)(Said::Disk { standing, free_mib: free >> 20 });
+        }
     }
 
     fn tend(&mut self, spec: Spec) {

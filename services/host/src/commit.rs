@@ -63,7 +63,8 @@ pub struct Committed {
 /// Appends every decision. Conflicts are part of the result; an error means that some may not be stored, and that all
 /// may be decided and committed again without harm.
 pub async fn commit(log: &SharedLog, decisions: &[Decision]) -> Result<Committed, AppendError> {
-    let appends = decisions.iter().map(|decision| append(log, decision.entries()));
+    let entries: Vec<_> = decisions.iter().map(Decision::entries).collect();
+    let appends = entries.into_iter().map(|entries| append(log.clone(), entries));
     let results: Vec<_> = stream::iter(appends).buffered(APPENDS_AT_ONCE).collect().await;
     let mut committed = Committed::default();
     for result in results {
@@ -82,7 +83,7 @@ pub async fn commit(log: &SharedLog, decisions: &[Decision]) -> Result<Committed
     Ok(committed)
 }
 
-async fn append(log: &SharedLog, mut entries: Vec<Entry>) -> Result<Appended, AppendError> {
+async fn append(log: SharedLog, mut entries: Vec<Entry>) -> Result<Appended, AppendError> {
     if entries.len() > 1 {
         return log.append_batch(entries).await;
     }

@@ -11,7 +11,12 @@ use lowland_events::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Settings, health::{self, Health}, signals, telemetry::{self, Figures}};
+use crate::{
+    Error, Settings,
+    health::{self, Health},
+    signals,
+    telemetry::{self, Figures},
+};
 
 /// A service: a name, its settings, and what it does until it is told to stop.
 pub trait Service {
@@ -80,7 +85,8 @@ fn common(settings: &mut Settings) -> Common {
     let user: Option<String> = settings.optional("LOWLAND_NATS_USER");
     let password: Option<String> = settings.optional("LOWLAND_NATS_PASSWORD");
     Common {
-        nats_url: settings.required("LOWLAND_NATS_URL", "where the NATS server is, such as nats://127.0.0.1:4222"),
+        nats_url: settings
+            .required("LOWLAND_NATS_URL", "where the NATS server is, such as nats://127.0.0.1:4222"),
         credentials: credentials(settings, seed_file, user, password),
         inbox_prefix: settings.optional("LOWLAND_INBOX_PREFIX"),
         health: settings.optional("LOWLAND_HEALTH_ADDR"),

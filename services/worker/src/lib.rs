@@ -1,1 +1,114 @@
-//! The worker.
+//! The worker: loads models, takes the jobs that are assigned to it, publishes their tokens as they come, and says in the
+//! log how each ended.
+//!
+//! [`publication`] keeps readers' text coherent whatever fails; [`roster`] and [`job`] say what to do about an event; the
+//! rest performs it. The engine stands behind one narrow trait, [`engine::Engine`].
+
+pub mod config;
+pub mod engine;
+pub mod job;
+pub mod publication;
+pub mod roster;
+
+mod attempt;
+mod bus;
+mod desk;
+mod heartbeat;
+mod mail;
+mod publisher;
+
+use std::sync::Arc;
+
+use lowland_events::{
+    log::{self, SharedLog},
+    stream,
+};
+use lowland_host::{Error, Host, Service, Settings};
+use tokio::{sync::mpsc, task::AbortHandle};
+
+pub use config::{Config, Source};
+pub use heartbeat::HEARTBEAT_MS;
+
+use bus::RETRY_WAIT;
+use desk::{Desk, Loaded};
+use engine::{Engine, echo::EchoEngine, onnx::OnnxEngine};
+use mail::Mail;
+
+/// The service.
+pub struct Worker;
+
+impl Service for Worker {
+    const NAME: &'static str = "worker";
+    type Config = Config;
+
+    fn config(settings: &mut Settings) -> Config {
+        Config::read(settings)
+    }
+
+    async fn serve(host: Host, config: Config) -> Result<(), Error> {
+        host.health.not_ready("connecting");
+        let stop = host.stop.clone();
+        let mail = tokio::select! {
+            mail = begin(&host.log, &config) => mail?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        let _beating = Beating(tokio::spawn(heartbeat::beat(host.clone())).abort_handle());
+        host.health.not_ready("loading models");
+        let loaded = load(config.clone());
+        Desk::new(host, config).serve(mail, loaded).await
+    }
+}
+
+/// Stops the heartbeat when the worker has ended.
+struct Beating(AbortHandle);
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Makes the streams that live in the server's memory, and follows what is addressed to this worker.
+async fn begin(log: &SharedLog, config: &Config) -> Result<Mail, Error> {
+    loop {
+        match prepare(log, config).await {
+            Ok(mail) => return Ok(mail),
+            Err(error @ log::Error::Clash { .. }) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "the log is not ready");
+                tokio::time::sleep(RETRY_WAIT).await;
+            }
+        }
+    }
+}
+
+async fn prepare(log: &SharedLog, config: &Config) -> Result<Mail, log::Error> {
+    log.ensure(&stream::tokens()).await?;
+    log.ensure(&stream::metrics()).await?;
+    Mail::open(log, &config.worker).await
+}
+
+/// Loads one model after the other, on a thread of its own.
+fn load(config: Config) -> mpsc::Receiver<Loaded> {
+    let (loaded, engines) = mpsc::channel(1);
+    tokio::task::spawn_blocking(move || {
+        for source in &config.models {
+            if loaded.blocking_send(open(source, &config)).is_err() {
+                return;
+            }
+        }
+    });
+    engines
+}
+
+fn open(source: &Source, config: &Config) -> Loaded {
+    match source {
+        Source::Folder(folder) => {
+            tracing::info!(folder = %folder.display(), "loading a model");
+            let engine: Result<Arc<dyn Engine>, String> =
+                OnnxEngine::load(folder, &config.engine).map(|engine| Arc::new(engine) as _);
+            engine.map_err(|error| format!("{}: {error}", folder.display()))
+        }
+        Source::Echo(echo) => Ok(Arc::new(EchoEngine::new(echo.clone()))),
+    }
+}

@@ -22,7 +22,9 @@ pub enum Error {
         reason: String,
     },
     /// A process has one ONNX Runtime; a second one was asked for.
-    #[error("ONNX Runtime is already loaded from {}; {} can't be loaded beside it", loaded.display(), asked.display())]
+    #[error(
+        "ONNX Runtime is already loaded from {}; {} can't be loaded beside it", loaded.display(), asked.display()
+    )]
     OtherLibrary {
         /// The library in use.
         loaded: PathBuf,
@@ -64,7 +66,9 @@ pub enum Error {
         reason: String,
     },
     /// The prompt, with output already published, leaves no room in the context.
-    #[error("prompt of {prompt} tokens does not fit the context of {context} tokens (one must be left for the answer)")]
+    #[error(
+        "prompt of {prompt} tokens does not fit the context of {context} tokens (one must be left for the answer)"
+    )]
     PromptTooLong {
         /// Length of the prompt, in tokens.
         prompt: usize,

@@ -60,6 +60,7 @@ pub enum Weights {
 /// What the model does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one manifest a model")]
 pub enum Task {
     /// Writes text, token by token.
     Generate(Generate),

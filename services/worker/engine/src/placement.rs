@@ -1,8 +1,9 @@
 //! Which provider ONNX Runtime gave each node to, and whether that is what was asked for.
 //!
-//! `session.disable_cpu_ep_fallback` is too blunt for decoders: ONNX Runtime itself moves the few nodes that compute shapes
-//! and lengths to the CPU, because their results are read there, and the option refuses those as well. So the placement is
-//! read back after the session is made, and only arithmetic that ended on the CPU is refused.
+//! `session.disable_cpu_ep_fallback` is too blunt for decoders: ONNX Runtime itself moves the few nodes that
+//! compute shapes and lengths to the CPU, because their results are read there, and the option refuses those
+//! as well. So the placement is read back after the session is made, and only arithmetic that ended on the
+//! CPU is refused.
 
 use std::{
     collections::BTreeMap,
@@ -21,8 +22,29 @@ const CPU: &str = "CPUExecutionProvider";
 
 /// Operators that compute shapes, lengths and indices; ONNX Runtime prefers the CPU for them.
 const ON_CPU_BY_DESIGN: &[&str] = &[
-    "Cast", "Concat", "Constant", "ConstantOfShape", "Equal", "Expand", "Gather", "Identity", "If", "Range", "ReduceSum", "Reshape",
-    "Shape", "Slice", "Squeeze", "Sub", "Add", "Mul", "Div", "Unsqueeze", "Where", "MemcpyFromHost", "MemcpyToHost",
+    "Cast",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Equal",
+    "Expand",
+    "Gather",
+    "Identity",
+    "If",
+    "Range",
+    "ReduceSum",
+    "Reshape",
+    "Shape",
+    "Slice",
+    "Squeeze",
+    "Sub",
+    "Add",
+    "Mul",
+    "Div",
+    "Unsqueeze",
+    "Where",
+    "MemcpyFromHost",
+    "MemcpyToHost",
 ];
 
 /// One node and the provider that runs it.
@@ -38,26 +60,44 @@ pub(crate) fn check(provider: Provider, placed: &[Placed]) -> Result<(), Error> 
         return Ok(());
     }
     let mut fallen = BTreeMap::<&str, usize>::new();
-    for node in placed.iter().filter(|node| node.provider == CPU && !ON_CPU_BY_DESIGN.contains(&node.operator.as_str())) {
+    for node in placed
+        .iter()
+        .filter(|node| node.provider == CPU && !ON_CPU_BY_DESIGN.contains(&node.operator.as_str()))
+    {
         *fallen.entry(&node.operator).or_default() += 1;
     }
     let elsewhere = placed.iter().any(|node| node.provider != CPU);
     if fallen.is_empty() && elsewhere {
         return Ok(());
     }
-    let list = fallen.iter().map(|(operator, count)| format!("{operator} x{count}")).collect::<Vec<_>>().join(", ");
-    let missing = if list.is_empty() { "it took no node of the graph".to_owned() } else { format!("it has no kernel for {list}, which fell to the CPU") };
+    let list =
+        fallen.iter().map(|(operator, count)| format!("{operator} x{count}")).collect::<Vec<_>>().join(", ");
+    let missing = if list.is_empty() {
+        "it took no node of the graph".to_owned()
+    } else {
+        format!("it has no kernel for {list}, which fell to the CPU")
+    };
     Err(Error::Provider { provider, missing })
+}
+
+/// How many nodes each provider runs.
+pub(crate) fn counts(placed: &[Placed]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for node in placed {
+        *counts.entry(node.provider.clone()).or_default() += 1;
+    }
+    counts
 }
 
 /// Reads the placement of a session made with [`RECORD_OPTION`].
 pub(crate) fn read(session: &Session) -> Result<Vec<Placed>, Error> {
     let api = ort::api();
     let mut placed = Vec::new();
-    // SAFETY: the session is alive; ONNX Runtime hands out arrays and strings that it owns for as long as the session lives,
-    // and they are copied before this function returns.
+    // SAFETY: the session is alive; ONNX Runtime hands out arrays and strings that it owns for as long as the
+    // session lives, and they are copied before this function returns.
     unsafe {
-        let subgraphs = array(|items, count| (api.Session_GetEpGraphAssignmentInfo)(session.ptr(), items, count))?;
+        let subgraphs =
+            array(|items, count| (api.Session_GetEpGraphAssignmentInfo)(session.ptr(), items, count))?;
         for subgraph in subgraphs {
             let provider = text(|out| (api.EpAssignedSubgraph_GetEpName)(*subgraph, out))?;
             let nodes = array(|items, count| (api.EpAssignedSubgraph_GetNodes)(*subgraph, items, count))?;
@@ -72,7 +112,9 @@ pub(crate) fn read(session: &Session) -> Result<Vec<Placed>, Error> {
 
 /// # Safety
 /// `call` must store an array that stays valid for `'a`, and its length.
-unsafe fn array<'a, T>(call: impl FnOnce(*mut *const *const T, *mut usize) -> sys::OrtStatusPtr) -> Result<&'a [*const T], Error> {
+unsafe fn array<'a, T>(
+    call: impl FnOnce(*mut *const *const T, *mut usize) -> sys::OrtStatusPtr,
+) -> Result<&'a [*const T], Error> {
     let (mut items, mut count) = (ptr::null(), 0);
     // SAFETY: the status comes from the call itself.
     unsafe { ort::Error::result_from_status(call(&mut items, &mut count)) }?;
@@ -112,9 +154,17 @@ mod tests {
 
     #[test]
     fn arithmetic_on_the_cpu_is_named_and_counted() {
-        let nodes = [placed(CUDA, "MatMul"), placed(CPU, "MatMulNBits"), placed(CPU, "MatMulNBits"), placed(CPU, "Shape")];
+        let nodes = [
+            placed(CUDA, "MatMul"),
+            placed(CPU, "MatMulNBits"),
+            placed(CPU, "MatMulNBits"),
+            placed(CPU, "Shape"),
+        ];
         let error = check(Provider::Cuda { device: 0 }, &nodes).unwrap_err().to_string();
-        assert!(error.contains("cuda:0") && error.contains("MatMulNBits x2") && !error.contains("Shape"), "{error}");
+        assert!(
+            error.contains("cuda:0") && error.contains("MatMulNBits x2") && !error.contains("Shape"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Which execution provider runs the graph: asked for and missing is an error that names what is missing.
 //!
-//! ONNX Runtime falls back to the CPU in three silent ways: a provider that was not compiled in is skipped, one whose shared
-//! library does not load is skipped, and one that lacks a kernel hands the node to the CPU. The first two are refused
-//! here, before a session exists; the third in [`crate::placement`], once it does.
+//! ONNX Runtime falls back to the CPU in three silent ways: a provider that was not compiled in is skipped,
+//! one whose shared library does not load is skipped, and one that lacks a kernel hands the node to the CPU.
+//! The first two are refused here, before a session exists; the third in [`crate::placement`], once it does.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +11,7 @@ use ort::{
     session::builder::SessionBuilder,
 };
 
-use crate::{Error, log};
+use crate::Error;
 
 /// Where the arithmetic happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,11 +47,16 @@ impl Provider {
 
     fn add<E: ExecutionProvider>(self, builder: &mut SessionBuilder, provider: &E) -> Result<(), Error> {
         if !E::is_available()? {
-            let missing = format!("this build of ONNX Runtime has no {}; load a build that has it (`ORT_DYLIB_PATH`)", E::NAME);
+            let missing = format!(
+                "this build of ONNX Runtime has no {}; load a build that has it (`ORT_DYLIB_PATH`)",
+                E::NAME
+            );
             return Err(Error::Provider { provider: self, missing });
         }
-        let (result, said) = log::listen(|| provider.register(builder));
-        result.map_err(|error| Error::Provider { provider: self, missing: words(E::NAME, error.message(), &said) })
+        let missing = |error: ort::Error| format!("{}: {}", E::NAME, words(error.message()));
+        provider
+            .register(builder)
+            .map_err(|error| Error::Provider { provider: self, missing: missing(error) })
     }
 
     /// The device that holds the key-value cache, when it is not the CPU.
@@ -67,14 +72,10 @@ fn cuda(device: u32) -> CUDA {
     CUDA::default().with_device_id(device as i32)
 }
 
-/// The status of a failed registration is terse; the loader's own line in the log names the file that is missing.
-fn words(name: &str, status: &str, said: &[String]) -> String {
-    let mut words = format!("{name}: {status}");
-    for line in said.iter().filter(|line| !status.contains(line.as_str())) {
-        words.push_str("; ");
-        words.push_str(line);
-    }
-    words
+/// What a failed registration says, without the place in ONNX Runtime's source that it says it from. The rest
+/// names the shared library that could not be loaded, and why.
+fn words(status: &str) -> &str {
+    status.rsplit_once(" : FAIL : ").map_or(status, |(_, words)| words).trim()
 }
 
 impl fmt::Display for Provider {
@@ -92,7 +93,9 @@ impl FromStr for Provider {
 
     /// Reads `cpu`, `cuda`, `tensorrt`, the last two with `:DEVICE` if it is not device 0.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::invalid("provider", format!("`{text}` is none of cpu, cuda[:DEVICE], tensorrt[:DEVICE]"));
+        let wrong = || {
+            Error::invalid("provider", format!("`{text}` is none of cpu, cuda[:DEVICE], tensorrt[:DEVICE]"))
+        };
         let (name, device) = text.split_once(':').unwrap_or((text, "0"));
         let device = device.parse().ok().filter(|device| *device <= i32::MAX as u32).ok_or_else(wrong)?;
         match name {
@@ -124,9 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_the_status_holds_already_is_not_said_twice() {
-        let said = ["cannot open libx.so".to_owned()];
-        assert_eq!(words("P", "failed", &said), "P: failed; cannot open libx.so");
-        assert_eq!(words("P", "failed: cannot open libx.so", &said), "P: failed: cannot open libx.so");
+    fn the_place_in_the_source_is_left_out() {
+        let status =
+            "/src/bridge.cc:2043 Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library libx.so\n";
+        assert_eq!(words(status), "Failed to load library libx.so");
+        assert_eq!(words("no device"), "no device");
     }
 }

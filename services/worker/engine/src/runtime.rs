@@ -13,7 +13,8 @@ use crate::{Error, log};
 /// Names the library when the configuration doesn't.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
-/// The library that is loaded and its environment. It stays for the life of the process: ONNX Runtime can't be loaded twice.
+/// The library that is loaded and its environment. It stays for the life of the process: ONNX Runtime can't
+/// be loaded twice.
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
 /// The process's environment; loads the library the first time.
@@ -21,7 +22,11 @@ pub(crate) fn environment(library: Option<&Path>) -> Result<Environment, Error> 
     let path = locate(library, env::var_os(LIBRARY_VARIABLE).map(PathBuf::from))?;
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((at, environment)) = loaded.as_ref() {
-        return if *at == path { Ok(environment.clone()) } else { Err(Error::OtherLibrary { loaded: at.clone(), asked: path }) };
+        return if *at == path {
+            Ok(environment.clone())
+        } else {
+            Err(Error::OtherLibrary { loaded: at.clone(), asked: path })
+        };
     }
     let environment = load(&path)?;
     *loaded = Some((path, environment.clone()));
@@ -38,8 +43,10 @@ fn locate(configured: Option<&Path>, variable: Option<PathBuf>) -> Result<PathBu
 }
 
 fn load(path: &Path) -> Result<Environment, Error> {
-    let builder = ort::init_from(path).map_err(|error| Error::Library { path: path.to_path_buf(), reason: error.to_string() })?;
-    let environment = builder.with_name("lowland").with_telemetry(false).with_logger(log::logger()).build()?;
+    let builder = ort::init_from(path)
+        .map_err(|error| Error::Library { path: path.to_path_buf(), reason: error.to_string() })?;
+    let environment =
+        builder.with_name("lowland").with_telemetry(false).with_logger(log::logger()).build()?;
     // A custom logger starts at the most talkative level, which costs a call for every node of every run.
     environment.set_log_level(LogLevel::Warning);
     Ok(environment)

@@ -9,10 +9,15 @@ pub(super) struct Idle<'a> {
     pub(super) used: u64,
 }
 
-/// The idle slot for a job of these tokens, and how many of its tokens can be reused: the longest common prefix wins, then the slot
-/// that has been idle longest. The last token is never reused, since its logits are needed.
-pub(super) fn slot<'a>(idle: impl Iterator<Item = Idle<'a>>, tokens: &[u32]) -> Option<(usize, usize)> {
-    let most = tokens.len().saturating_sub(1);
+/// The idle slot for a job of these tokens, and how many of its tokens can be reused: the longest common
+/// prefix wins, then the slot that has been idle longest. The last `least` tokens are never reused, since the
+/// first step reads that many.
+pub(super) fn slot<'a>(
+    idle: impl Iterator<Item = Idle<'a>>,
+    tokens: &[u32],
+    least: usize,
+) -> Option<(usize, usize)> {
+    let most = tokens.len().saturating_sub(least);
     idle.map(|idle| (common(idle.tokens, tokens).min(most), std::cmp::Reverse(idle.used), idle.slot))
         .max_by_key(|(reuse, used, _)| (*reuse, *used))
         .map(|(reuse, _, slot)| (slot, reuse))
@@ -32,7 +37,11 @@ mod tests {
     use super::*;
 
     fn pick(idle: &[(&[u32], u64)], tokens: &[u32]) -> Option<(usize, usize)> {
-        slot(idle.iter().enumerate().map(|(slot, (tokens, used))| Idle { slot, tokens, used: *used }), tokens)
+        slot(
+            idle.iter().enumerate().map(|(slot, (tokens, used))| Idle { slot, tokens, used: *used }),
+            tokens,
+            1,
+        )
     }
 
     #[test]
@@ -47,8 +56,10 @@ mod tests {
     }
 
     #[test]
-    fn the_last_token_is_computed_even_if_it_is_held() {
+    fn the_last_tokens_are_computed_even_if_they_are_held() {
         assert_eq!(pick(&[(&[1, 2, 3], 0)], &[1, 2, 3]), Some((0, 2)));
+        let idle = Idle { slot: 0, tokens: &[1, 2, 3], used: 0 };
+        assert_eq!(slot([idle].into_iter(), &[1, 2, 3], 2), Some((0, 1)));
     }
 
     #[test]

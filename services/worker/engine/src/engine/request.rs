@@ -1,13 +1,15 @@
 //! What a caller asks: a prompt, and how to go on from it.
 
+use serde::Serialize;
+
 use crate::{
     Error,
     sampling::{LOGPROBS_MAX, Sampling},
     text,
 };
 
-/// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One turn of a conversation, as the chat template sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Message {
     /// `system`, `user`, `assistant`, or whatever else the model's template knows.
     pub role: String,
@@ -31,8 +33,9 @@ pub enum Prompt {
 pub struct Generate {
     /// What to continue.
     pub prompt: Prompt,
-    /// Output tokens that an earlier attempt has published. The run goes on after them as if it had produced them itself: they
-    /// count as output, against `max_tokens` and in penalties, and the text goes on where theirs ended.
+    /// Output tokens that an earlier attempt has published. The run goes on after them as if it had produced
+    /// them itself: they count as output, against `max_tokens` and in penalties, and the text goes on where
+    /// theirs ended.
     pub forced: Vec<u32>,
     /// Most output tokens, forced ones included; without it as many as the context holds.
     pub max_tokens: Option<u32>,
@@ -40,15 +43,22 @@ pub struct Generate {
     pub sampling: Sampling,
     /// Sequences of text that end the output; they are not part of it.
     pub stop: Vec<String>,
-    /// Log-probabilities of every output token, with this many alternatives (at most [`LOGPROBS_MAX`]; `Some(0)`: of the
-    /// chosen token only).
+    /// Log-probabilities of every output token, with this many alternatives (at most [`LOGPROBS_MAX`];
+    /// `Some(0)`: of the chosen token only).
     pub logprobs: Option<u8>,
 }
 
 impl Generate {
     /// A request with defaults for everything but the prompt.
     pub fn new(prompt: Prompt) -> Self {
-        Self { prompt, forced: Vec::new(), max_tokens: None, sampling: Sampling::default(), stop: Vec::new(), logprobs: None }
+        Self {
+            prompt,
+            forced: Vec::new(),
+            max_tokens: None,
+            sampling: Sampling::default(),
+            stop: Vec::new(),
+            logprobs: None,
+        }
     }
 
     /// Refuses values that mean nothing for a model of `vocab` tokens.
@@ -91,7 +101,10 @@ mod tests {
         ];
         for (field, request) in bad {
             let error = request.validate(10).unwrap_err();
-            assert!(matches!(error, Error::Invalid { field: named, .. } if named == field), "{field}: {error}");
+            assert!(
+                matches!(error, Error::Invalid { field: named, .. } if named == field),
+                "{field}: {error}"
+            );
         }
     }
 }

@@ -1,8 +1,15 @@
-//! One job while it runs: its tokens, its text so far, and what decides the next token. It knows nothing of sessions.
+//! One job while it runs: its tokens, its text so far, and what decides the next token. It knows nothing of
+//! sessions.
+//!
+//! However a job goes away, its sink hears of it: one that is dropped unfinished ends with
+//! [`Error::Stopped`].
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{
     request::Generate,
     sink::{Cancel, Delta, Finish, Outcome, Sink, Usage},
+    ticket::Ticket,
 };
 use crate::{
     Error,
@@ -23,7 +30,9 @@ pub(super) struct Sequence {
     logprobs: Option<u8>,
     output: Output,
     cancel: Cancel,
-    sink: Box<dyn Sink + Send>,
+    ticket: Option<Ticket>,
+    /// Taken when the job ends.
+    sink: Option<Box<dyn Sink + Send>>,
 }
 
 /// What a model says about sequences.
@@ -38,7 +47,14 @@ impl Sequence {
     ///
     /// # Errors
     /// [`Error::PromptTooLong`], and [`Error::Invalid`] for an empty prompt.
-    pub(super) fn new(prompt: Vec<u32>, request: Generate, rules: &Rules<'_>, cancel: Cancel, sink: Box<dyn Sink + Send>) -> Result<Self, Error> {
+    pub(super) fn new(
+        prompt: Vec<u32>,
+        request: Generate,
+        rules: &Rules<'_>,
+        ticket: Ticket,
+        cancel: Cancel,
+        sink: Box<dyn Sink + Send>,
+    ) -> Result<Self, Error> {
         if prompt.is_empty() {
             return Err(Error::invalid("prompt", "is empty: at least one token is needed to continue from"));
         }
@@ -56,7 +72,8 @@ impl Sequence {
             output: Output::new(rules.eos, request.stop),
             tokens: prompt,
             cancel,
-            sink,
+            ticket: Some(ticket),
+            sink: Some(sink),
         })
     }
 
@@ -79,11 +96,20 @@ impl Sequence {
     /// Tells the caller that the job has a slot which holds the first `held` of its tokens.
     pub(super) fn start(&mut self, held: usize) {
         self.cached = held.min(self.prompt);
-        self.sink.prompt_ready(self.usage());
+        let usage = self.usage();
+        if let Some(sink) = &mut self.sink {
+            sink.prompt_ready(usage);
+        }
     }
 
-    /// Chooses the next token from the logits after the last one, and hands it on; says so if it ends the output.
-    pub(super) fn advance(&mut self, logits: &[f32], rules: &Rules<'_>, scratch: &mut Scratch) -> Result<Option<Finish>, Error> {
+    /// Chooses the next token from the logits after the last one, and hands it on; says so if it ends the
+    /// output.
+    pub(super) fn advance(
+        &mut self,
+        logits: &[f32],
+        rules: &Rules<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Finish>, Error> {
         let index = self.outputs();
         let token = sampling::sample(logits, &self.sampling, &self.history, index, scratch)?;
         let logprobs = self.logprobs.map(|top| sampling::logprobs(logits, token, top));
@@ -94,7 +120,15 @@ impl Sequence {
         if full {
             pushed.text.push_str(&self.output.finish());
         }
-        self.sink.tokens(Delta { first_index: index, tokens: vec![token], text: pushed.text, logprobs: logprobs.into_iter().collect() });
+        let delta = Delta {
+            first_index: index,
+            tokens: vec![token],
+            text: pushed.text,
+            logprobs: logprobs.into_iter().collect(),
+        };
+        if let Some(sink) = &mut self.sink {
+            sink.tokens(delta);
+        }
         Ok(if pushed.stopped { Some(Finish::Stop) } else { full.then_some(Finish::Length) })
     }
 
@@ -103,11 +137,22 @@ impl Sequence {
         &self.tokens
     }
 
-    /// Gives the tokens away and tells the caller that the job has ended.
-    pub(super) fn finish(self, finish: Finish) -> Vec<u32> {
-        let outcome = Outcome { finish, usage: self.usage(), text: self.output.text().to_owned() };
-        self.sink.done(outcome);
-        self.tokens
+    /// Tells the caller that the job has ended, and gives the tokens away.
+    pub(super) fn finish(mut self, finish: Finish) -> Vec<u32> {
+        self.end(finish);
+        std::mem::take(&mut self.tokens)
+    }
+
+    /// Lets go of a job whose caller is told otherwise.
+    pub(super) fn disown(mut self) {
+        self.sink = None;
+    }
+
+    fn end(&mut self, finish: Finish) {
+        let Some(sink) = self.sink.take() else { return };
+        // First, so that a caller who hears of the end finds the place free.
+        self.ticket = None;
+        sink.done(Outcome { finish, usage: self.usage(), text: self.output.text().to_owned() });
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -120,5 +165,13 @@ impl Sequence {
 
     fn usage(&self) -> Usage {
         Usage { prompt: self.prompt, cached: self.cached, output: self.outputs() }
+    }
+}
+
+impl Drop for Sequence {
+    fn drop(&mut self) {
+        let end = || self.end(Finish::Error(Error::Stopped("the job was dropped".to_owned())));
+        // A sink that panics here, perhaps while its own panic unwinds, would abort the process.
+        let _ = catch_unwind(AssertUnwindSafe(end));
     }
 }

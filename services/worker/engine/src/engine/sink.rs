@@ -25,8 +25,9 @@ pub struct Delta {
     pub first_index: usize,
     /// New tokens, end tokens included.
     pub tokens: Vec<u32>,
-    /// Text that they released: whole characters, without special tokens and stop sequences. Often less or more than these
-    /// tokens' own, since what may become a stop sequence or a character waits. The deltas' texts, joined, are the output's.
+    /// Text that they released: whole characters, without special tokens and stop sequences. Often less or
+    /// more than these tokens' own, since what may become a stop sequence or a character waits. The deltas'
+    /// texts, joined, are the output's.
     pub text: String,
     /// One entry for each of `tokens`, when they were asked for.
     pub logprobs: Vec<TokenLogprobs>,
@@ -56,8 +57,8 @@ pub struct Outcome {
     pub text: String,
 }
 
-/// Receives one job's output, on the step thread: whatever it does delays every job of the model, so it should hand on and
-/// return. A panic in it stops the engine.
+/// Receives one job's output, on the step thread: whatever it does delays every job of the model, so it
+/// should hand on and return. A panic in it stops the engine.
 pub trait Sink {
     /// The job has a slot; `usage` has prompt and cached tokens. Called at most once, first.
     fn prompt_ready(&mut self, usage: Usage);

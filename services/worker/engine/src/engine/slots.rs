@@ -1,4 +1,5 @@
-//! The slots of a model: each holds one sequence's cache, runs one job at a time, and keeps what it computed for the next.
+//! The slots of a model: each holds one sequence's cache, runs one job at a time, and keeps what it computed
+//! for the next.
 
 use super::{
     pick::{self, Idle},
@@ -8,11 +9,12 @@ use super::{
 use crate::{
     Error,
     sampling::Scratch,
-    session::{Cache, Decoder},
+    session::{Cache, Decoder, LEAST_TOKENS},
 };
 
-/// Tokens of a prompt read in one step. Larger steps are hardly faster on a CPU, and every other job of the model waits for
-/// the step to end. The same whatever the company, so that a prompt's logits don't depend on who else is there.
+/// Tokens of a prompt read in one step. Larger steps are hardly faster on a CPU, and every other job of the
+/// model waits for the step to end. The same whatever the company, so that a prompt's logits don't depend on
+/// who else is there.
 pub(crate) const PROMPT_CHUNK_TOKENS: usize = 64;
 
 struct Slot {
@@ -47,11 +49,12 @@ impl Slots {
         self.slots.iter().all(|slot| slot.job.is_none())
     }
 
-    /// Gives the job the idle slot that holds most of it. Without an idle slot, or when the slot fails, the job ends with the error.
+    /// Gives the job the idle slot that holds most of it. Without an idle slot, or when the slot fails, the
+    /// job ends with the error.
     pub(super) fn start(&mut self, mut job: Sequence) {
         let idle = self.slots.iter().enumerate().filter(|(_, slot)| slot.job.is_none());
         let idle = idle.map(|(at, slot)| Idle { slot: at, tokens: &slot.held, used: slot.used });
-        let Some((at, reuse)) = pick::slot(idle, job.tokens()) else {
+        let Some((at, reuse)) = pick::slot(idle, job.tokens(), LEAST_TOKENS) else {
             job.finish(Finish::Error(Error::Busy { slots: self.slots.len(), queued: 0 }));
             return;
         };
@@ -89,6 +92,9 @@ impl Slots {
     fn advance(&mut self, at: usize, rules: &Rules<'_>) -> Result<Option<Finish>, Error> {
         let slot = &mut self.slots[at];
         let Some(job) = &mut slot.job else { return Ok(None) };
+        let total = job.tokens().len();
+        let from = slot.cache.length().min(total.saturating_sub(LEAST_TOKENS));
+        self.decoder.truncate(&mut slot.cache, from)?;
         let unread = &job.tokens()[slot.cache.length()..];
         let chunk = unread.len().min(PROMPT_CHUNK_TOKENS);
         let last = chunk == unread.len();
@@ -115,12 +121,8 @@ impl Slots {
         }
     }
 
-    /// Ends every job with an error.
-    pub(super) fn fail(&mut self, error: &Error) {
-        for slot in &mut self.slots {
-            if let Some(job) = slot.job.take() {
-                job.finish(Finish::Error(error.clone()));
-            }
-        }
+    /// Takes the jobs away.
+    pub(super) fn take_jobs(&mut self) -> impl Iterator<Item = Sequence> {
+        self.slots.iter_mut().filter_map(|slot| slot.job.take())
     }
 }

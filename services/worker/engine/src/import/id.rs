@@ -17,6 +17,17 @@ pub(crate) fn check(id: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// The id that was asked for, or one made from `name`.
+///
+/// # Errors
+/// When neither gives an id.
+pub(crate) fn choose(wanted: Option<&str>, name: &str) -> Result<String, Error> {
+    match wanted {
+        Some(id) => check(id).map(|()| id.to_owned()),
+        None => from_name(name),
+    }
+}
+
 /// An id made from a name for people: lower case, runs of anything else as one `-`.
 ///
 /// # Errors

@@ -2,15 +2,22 @@
 //!
 //! An import writes into a folder beside the one it is to be and renames it at the end, so a crash leaves either a whole
 //! model or none.
+mod bert;
+mod checkpoint;
 mod error;
+mod folder;
+mod genai;
 pub mod gguf;
 mod id;
 mod int8;
 mod llama;
 pub mod onnx;
 mod progress;
+mod published;
 mod source;
 mod staging;
+pub mod tensor;
+mod tensors;
 mod tokenizer;
 mod weights;
 
@@ -29,8 +36,9 @@ use staging::Staging;
 pub struct Options {
     /// The model's id: 1 to 64 of `A-Z a-z 0-9 - _`; made from the source's own name when there is none.
     pub id: Option<String>,
-    /// How the weights of heavy matrix products are stored.
-    pub weights: Precision,
+    /// How the weights of heavy matrix products are stored. When it isn't said: [`Precision::Int8`] for a decoder, and
+    /// [`Precision::Fp32`] for an encoder, which is small and whose vectors are told apart by small differences.
+    pub weights: Option<Precision>,
     /// Longest context wanted, in tokens; the model's own when there is none or it is shorter.
     pub context_tokens_max: Option<usize>,
     /// Which positions a decoder gives logits for.
@@ -38,12 +46,11 @@ pub struct Options {
 }
 
 /// How the weights of heavy matrix products are stored.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floats.
     Fp32,
     /// 8 bits in blocks of 32.
-    #[default]
     Int8,
 }
 

@@ -3,9 +3,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::checkpoint::Checkpoint;
 use super::gguf::{File, OpenError, Value};
 use super::progress::{Meter, Stage};
-use super::{Error, Options, id, llama, tokenizer};
+use super::{Error, Options, Precision, bert, genai, id, llama, tokenizer};
 use crate::manifest::{
     CHAT_TEMPLATE_FILE, FORMAT_VERSION, GRAPH_FILE, Generate, Manifest, TOKENIZER_FILE, Task, TemplateTokens,
 };
@@ -15,6 +16,10 @@ use crate::manifest::{
 pub(crate) enum Source {
     /// A GGUF file.
     Gguf(PathBuf),
+    /// A folder of onnxruntime-genai.
+    Genai(PathBuf),
+    /// A folder with `config.json` and safetensors.
+    Checkpoint(PathBuf),
 }
 
 impl Source {
@@ -30,15 +35,34 @@ impl Source {
                 _ => unknown("a file of another kind"),
             };
         }
-        unknown("not there")
+        if !path.is_dir() {
+            return unknown("not there");
+        }
+        if path.join(genai::CONFIG_FILE).is_file() {
+            return Ok(Source::Genai(path.to_owned()));
+        }
+        match (path.join("config.json").is_file(), Checkpoint::is_in(path)) {
+            (true, true) => Ok(Source::Checkpoint(path.to_owned())),
+            (true, false) => unknown("a folder with config.json but without safetensors"),
+            (false, true) => unknown("a folder with safetensors but without config.json"),
+            (false, false) => unknown("a folder with none of the files of a model"),
+        }
     }
 
     /// Writes everything but the manifest into `folder`.
     pub(crate) fn write(&self, folder: &Path, options: &Options, meter: &mut Meter<'_>) -> Result<Manifest, Error> {
         match self {
             Source::Gguf(path) => write_gguf(path, folder, options, meter),
+            Source::Genai(path) => genai::write(path, folder, named(path, options)?, options, meter),
+            Source::Checkpoint(path) => bert::write(path, folder, named(path, options)?, options, meter),
         }
     }
+}
+
+/// The model's id: the wanted one, or one made from the folder's name.
+fn named(folder: &Path, options: &Options) -> Result<String, Error> {
+    let folder = folder.canonicalize().map_err(Error::io(folder))?;
+    id::choose(options.id.as_deref(), &folder.file_name().unwrap_or_default().to_string_lossy())
 }
 
 fn magic(path: &Path) -> Result<[u8; 4], Error> {
@@ -57,10 +81,7 @@ fn write_gguf(path: &Path, folder: &Path, options: &Options, meter: &mut Meter<'
     })?;
     let text = |key: &str| file.metadata().get(key).and_then(Value::as_str);
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let id = match &options.id {
-        Some(id) => id.clone(),
-        None => id::from_name(text("general.name").unwrap_or(&stem))?,
-    };
+    let id = id::choose(options.id.as_deref(), text("general.name").unwrap_or(&stem))?;
     let config = llama::Config::read(&file, options.context_tokens_max)?;
     meter.begin(Stage::Tokenizer, 1);
     let special = tokenizer::write(&file, &folder.join(TOKENIZER_FILE))?;
@@ -68,7 +89,8 @@ fn write_gguf(path: &Path, folder: &Path, options: &Options, meter: &mut Meter<'
         let path = folder.join(CHAT_TEMPLATE_FILE);
         std::fs::write(&path, template).map_err(Error::io(&path))?;
     }
-    llama::write(&file, &config, options, folder, meter)?;
+    let precision = options.weights.unwrap_or(Precision::Int8);
+    llama::write(&file, &config, precision, options.logits, folder, meter)?;
     let generate = Generate {
         layers: config.layers,
         kv_heads: config.kv_heads,
@@ -85,7 +107,7 @@ fn write_gguf(path: &Path, folder: &Path, options: &Options, meter: &mut Meter<'
         source: format!("GGUF {stem}"),
         license: text("general.license").map(str::to_owned),
         graph: GRAPH_FILE.to_owned(),
-        weights: options.weights.into(),
+        weights: precision.into(),
         context_tokens: config.context_tokens,
         vocab: config.vocab,
         task: Task::Generate(generate),

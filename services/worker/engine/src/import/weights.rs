@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::gguf::Tensor;
+use super::tensor::Tensor;
 use super::int8;
 use super::onnx::{Edge, ElementType, Graph, Node, WriteError};
 use super::progress::Meter;
@@ -83,8 +83,8 @@ pub(crate) struct Writer<'p, 'f> {
     meter: &'p mut Meter<'f>,
 }
 
-/// How an embedding's rows are kept, so that an output head tied to them can read the same bytes.
-pub(crate) struct Embedding {
+/// A matrix that the graph has: under which name, and its shape.
+pub(crate) struct Stored {
     name: String,
     rows: usize,
     columns: usize,
@@ -138,86 +138,95 @@ impl<'p, 'f> Writer<'p, 'f> {
 
     /// `x` times the transpose of `matrix`.
     pub(crate) fn linear(&mut self, x: &str, name: &str, matrix: &Matrix<'_>) -> Result<Edge, Error> {
-        let stored = self.store(name, matrix)?;
-        Ok(self.multiply(x, &stored))
+        let blocks = [matrix.rows(), matrix.columns / int8::BLOCK, int8::BLOCK];
+        let stored = self.store(name, matrix, &blocks)?;
+        Ok(self.multiply(x, &stored, name))
     }
 
-    /// The rows of `matrix` that `ids` names. 8-bit when the precision says so.
-    pub(crate) fn embedding(&mut self, ids: &str, name: &str, matrix: &Matrix<'_>) -> Result<(Edge, Embedding), Error> {
-        let stored = self.store(name, matrix)?;
-        let edge = match self.precision {
-            Precision::Fp32 => self.graph.add(Node::new("Gather", &[name, ids]).int("axis", 0)),
-            Precision::Int8 => self.gather_blocks(ids, &stored)?,
+    /// The rows of `matrix` that `ids` names, and what an output head may be tied to.
+    pub(crate) fn embedding(&mut self, ids: &str, name: &str, matrix: &Matrix<'_>) -> Result<(Edge, Stored), Error> {
+        let stored = self.store(name, matrix, &[matrix.rows(), matrix.columns])?;
+        let node = match self.precision {
+            Precision::Fp32 => Node::new("Gather", &[name, ids]).int("axis", 0),
+            Precision::Int8 => {
+                Node::microsoft("GatherBlockQuantized", &[name, ids, &scales_name(name), &zero_points_name(name)])
+                    .int("bits", 8)
+                    .int("block_size", int8::BLOCK as i64)
+                    .int("gather_axis", 0)
+                    .int("quantize_axis", 1)
+            }
         };
-        Ok((edge, stored))
+        Ok((self.graph.add(node), stored))
     }
 
-    /// `x` times the transpose of what `stored` holds.
-    pub(crate) fn multiply(&mut self, x: &str, stored: &Embedding) -> Edge {
-        let Embedding { name, rows, columns } = stored;
+    /// `x` times the transpose of an embedding, whose bytes are not stored again.
+    pub(crate) fn tied(&mut self, x: &str, embedding: &Stored) -> Edge {
+        let Stored { name, rows, columns } = embedding;
+        match self.precision {
+            Precision::Fp32 => self.multiply(x, embedding, name),
+            Precision::Int8 => {
+                let shape = [*rows, columns / int8::BLOCK, int8::BLOCK];
+                let view = self.graph.view(&format!("{name}.blocks"), name, &shape);
+                self.multiply(x, embedding, &view)
+            }
+        }
+    }
+
+    /// `x` times the transpose of `stored`, whose numbers (or codes) go by the name `codes`.
+    fn multiply(&mut self, x: &str, stored: &Stored, codes: &str) -> Edge {
+        let Stored { name, rows, columns } = stored;
         self.graph.add(match self.precision {
-            Precision::Fp32 => Node::microsoft("FusedMatMul", &[x, name]).int("transB", 1),
-            Precision::Int8 => Node::microsoft("MatMulNBits", &[x, name, &scales_name(name)])
-                .int("K", *columns as i64)
-                .int("N", *rows as i64)
-                .int("bits", 8)
-                .int("block_size", int8::BLOCK as i64)
-                .int("accuracy_level", 4),
+            Precision::Fp32 => Node::microsoft("FusedMatMul", &[x, codes]).int("transB", 1),
+            Precision::Int8 => {
+                Node::microsoft("MatMulNBits", &[x, codes, &scales_name(name), &zero_points_name(name)])
+                    .int("K", *columns as i64)
+                    .int("N", *rows as i64)
+                    .int("bits", 8)
+                    .int("block_size", int8::BLOCK as i64)
+                    .int("accuracy_level", 4)
+            }
         })
     }
 
-    fn store(&mut self, name: &str, matrix: &Matrix<'_>) -> Result<Embedding, Error> {
+    /// Stores a matrix in the wanted precision; 8-bit codes get the shape `codes_shape`.
+    fn store(&mut self, name: &str, matrix: &Matrix<'_>, codes_shape: &[usize]) -> Result<Stored, Error> {
         match self.precision {
             Precision::Fp32 => drop(self.table(name, matrix)?),
-            Precision::Int8 => self.store_blocks(name, matrix)?,
+            Precision::Int8 => self.store_blocks(name, matrix, codes_shape)?,
         }
-        Ok(Embedding { name: name.to_owned(), rows: matrix.rows(), columns: matrix.columns })
+        Ok(Stored { name: name.to_owned(), rows: matrix.rows(), columns: matrix.columns })
     }
 
-    /// Codes stream out row by row; the scales, an eighth of a float matrix's size, wait in memory.
-    fn store_blocks(&mut self, name: &str, matrix: &Matrix<'_>) -> Result<(), Error> {
+    /// Codes stream out row by row; scales and zero points, a sixth of a float matrix's size, wait in memory.
+    fn store_blocks(&mut self, name: &str, matrix: &Matrix<'_>, shape: &[usize]) -> Result<(), Error> {
         if !matrix.columns.is_multiple_of(int8::BLOCK) {
             let problem = format!("rows of {} numbers don't divide into blocks of {}", matrix.columns, int8::BLOCK);
             return Err(Error::Unsupported(format!("{name} as 8-bit weights: {problem}; import with fp32 weights")));
         }
-        let blocks = matrix.columns / int8::BLOCK;
         let meter = &mut *self.meter;
-        let mut scales = Vec::with_capacity(matrix.rows() * blocks);
-        let mut codes = Vec::with_capacity(matrix.columns);
-        self.graph.weight(name, ElementType::U8, &[matrix.rows(), blocks, int8::BLOCK], |out| {
+        let mut blocks = int8::Blocks::default();
+        self.graph.weight(name, ElementType::U8, shape, |out| {
             matrix.for_each_row(|row, tensor, source| {
-                codes.clear();
-                int8::quantise_row(row, tensor.steps(source), &mut codes, &mut scales);
+                blocks.codes.clear();
+                blocks.push_row(row, tensor.grids(source).as_deref());
                 meter.advance(row.len());
-                out.write_all(&codes)
+                out.write_all(&blocks.codes)
             })
         })?;
-        let shape = [matrix.rows(), blocks];
+        let shape = [matrix.rows(), matrix.columns / int8::BLOCK];
+        let int8::Blocks { scales, zero_points, .. } = blocks;
         self.graph.weight(&scales_name(name), ElementType::F32, &shape, |out| write_floats(out, &scales))?;
+        self.graph.weight(&zero_points_name(name), ElementType::U8, &shape, |out| out.write_all(&zero_points))?;
         Ok(())
-    }
-
-    /// Looks rows up in 8-bit blocks, through a flat view of the same bytes.
-    fn gather_blocks(&mut self, ids: &str, stored: &Embedding) -> Result<Edge, Error> {
-        let Embedding { name, rows, columns } = stored;
-        let blocks = columns / int8::BLOCK;
-        let flat = self.graph.view(&format!("{name}.rows"), name, &[*rows, *columns]);
-        let zeros = format!("{name}.zero_points");
-        self.graph.weight(&zeros, ElementType::U8, &[*rows, blocks], |out| {
-            let row = vec![int8::ZERO_POINT; blocks];
-            (0..*rows).try_for_each(|_| out.write_all(&row))
-        })?;
-        let node = Node::microsoft("GatherBlockQuantized", &[&flat, ids, &scales_name(name), &zeros])
-            .int("bits", 8)
-            .int("block_size", int8::BLOCK as i64)
-            .int("gather_axis", 0)
-            .int("quantize_axis", 1);
-        Ok(self.graph.add(node))
     }
 }
 
 fn scales_name(name: &str) -> String {
     format!("{name}.scales")
+}
+
+fn zero_points_name(name: &str) -> String {
+    format!("{name}.zero_points")
 }
 
 /// Writes numbers as little-endian 32-bit floats.

@@ -1,7 +1,7 @@
 //! One draw from the distribution that temperature, min-p, top-k and top-p leave.
 //!
-//! The whole vocabulary is never sorted unless the kept part is nearly all of it: top-k selects before it sorts, and top-p sorts
-//! growing groups from the top until enough probability is in.
+//! The whole vocabulary is never sorted unless the kept part is nearly all of it: top-k selects before it
+//! sorts, and top-p sorts growing groups from the top until enough probability is in.
 
 use std::cmp::Ordering;
 
@@ -29,7 +29,13 @@ impl Candidate {
 }
 
 /// Draws with `unit` in `[0, 1)`; `max` is the largest logit, finite, and the temperature is above 0.
-pub(super) fn draw(logits: &[f32], max: f32, sampling: &Sampling, unit: f64, candidates: &mut Vec<Candidate>) -> u32 {
+pub(super) fn draw(
+    logits: &[f32],
+    max: f32,
+    sampling: &Sampling,
+    unit: f64,
+    candidates: &mut Vec<Candidate>,
+) -> u32 {
     gather(logits, max, sampling, candidates);
     keep_top_k(candidates, sampling.top_k as usize);
     keep_top_p(candidates, sampling.top_p);
@@ -145,7 +151,8 @@ mod tests {
     }
 
     fn logits() -> impl Strategy<Value = Vec<f32>> {
-        let logit = prop_oneof![8 => -20f32..20.0, 2 => (-3i8..3).prop_map(f32::from), 1 => Just(f32::NEG_INFINITY)];
+        let logit =
+            prop_oneof![8 => -20f32..20.0, 2 => (-3i8..3).prop_map(f32::from), 1 => Just(f32::NEG_INFINITY)];
         (prop::collection::vec(logit, 0..600), -5f32..5.0).prop_map(|(mut logits, finite)| {
             logits.push(finite);
             logits
@@ -154,8 +161,15 @@ mod tests {
 
     fn sampling() -> impl Strategy<Value = Sampling> {
         let share = |off: f32| prop_oneof![Just(off), 0.001f32..1.0];
-        (0.05f32..3.0, prop_oneof![Just(0u32), 1u32..700], share(1.0), share(0.0))
-            .prop_map(|(temperature, top_k, top_p, min_p)| Sampling { temperature, top_k, top_p, min_p, ..Sampling::default() })
+        (0.05f32..3.0, prop_oneof![Just(0u32), 1u32..700], share(1.0), share(0.0)).prop_map(
+            |(temperature, top_k, top_p, min_p)| Sampling {
+                temperature,
+                top_k,
+                top_p,
+                min_p,
+                ..Sampling::default()
+            },
+        )
     }
 
     proptest! {

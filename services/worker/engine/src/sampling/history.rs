@@ -51,7 +51,12 @@ mod tests {
 
     #[test]
     fn penalties_follow_their_definitions() {
-        let sampling = Sampling { repetition_penalty: 2.0, presence_penalty: 0.25, frequency_penalty: 0.5, ..Sampling::default() };
+        let sampling = Sampling {
+            repetition_penalty: 2.0,
+            presence_penalty: 0.25,
+            frequency_penalty: 0.5,
+            ..Sampling::default()
+        };
         let mut history = History::new(&[0, 1, 99], &sampling);
         history.push(2);
         history.push(2);

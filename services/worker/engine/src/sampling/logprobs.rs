@@ -1,7 +1,7 @@
 //! Log-probabilities of the chosen token and of the likeliest ones, in the model's own distribution.
 //!
-//! "Own" means before bias, penalties and temperature, as vLLM reports them: they say what the model thought, whatever was asked of
-//! sampling.
+//! "Own" means before bias, penalties and temperature, as vLLM reports them: they say what the model thought,
+//! whatever was asked of sampling.
 
 use std::cmp::Ordering;
 
@@ -37,7 +37,8 @@ fn log_sum_exp(logits: &[f32]) -> f64 {
     f64::from(max) + libm::log(sum)
 }
 
-/// The `count` largest, best first, equals by token: one pass with a short sorted list, since `count` is small.
+/// The `count` largest, best first, equals by token: one pass with a short sorted list, since `count` is
+/// small.
 fn likeliest(logits: &[f32], count: usize) -> Vec<(f32, u32)> {
     let mut best: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
     for (token, &logit) in logits.iter().enumerate() {

@@ -1,8 +1,10 @@
-//! From logits to a token: pure functions over a slice, with scratch memory that the caller keeps between tokens.
+//! From logits to a token: pure functions over a slice, with scratch memory that the caller keeps between
+//! tokens.
 //!
-//! Order: logit bias, penalties, temperature, min-p, top-k, top-p, draw. The draw for output token `i` depends on the seed
-//! and `i` alone, exponentials are computed in software and sums run in a fixed order, so the same logits give the same
-//! token on every machine, and a job that another engine takes over at token `i` goes on as it would have.
+//! Order: logit bias, penalties, temperature, min-p, top-k, top-p, draw. The draw for output token `i`
+//! depends on the seed and `i` alone, exponentials are computed in software and sums run in a fixed order, so
+//! the same logits give the same token on every machine, and a job that another engine takes over at token
+//! `i` goes on as it would have.
 
 mod draw;
 mod history;
@@ -29,7 +31,13 @@ pub(crate) struct Scratch {
 ///
 /// # Errors
 /// [`Error::NotFinite`] when a logit is NaN or plus infinity, or every logit is minus infinity.
-pub(crate) fn sample(logits: &[f32], sampling: &Sampling, history: &History, index: usize, scratch: &mut Scratch) -> Result<u32, Error> {
+pub(crate) fn sample(
+    logits: &[f32],
+    sampling: &Sampling,
+    history: &History,
+    index: usize,
+    scratch: &mut Scratch,
+) -> Result<u32, Error> {
     scratch.logits.clear();
     scratch.logits.extend_from_slice(logits);
     let logits = &mut scratch.logits;
@@ -45,7 +53,8 @@ pub(crate) fn sample(logits: &[f32], sampling: &Sampling, history: &History, ind
     Ok(draw::draw(logits, max, sampling, unit, &mut scratch.candidates))
 }
 
-/// The largest logit and the first token that has it; `None` unless all are numbers below infinity and one is finite.
+/// The largest logit and the first token that has it; `None` unless all are numbers below infinity and one is
+/// finite.
 fn argmax(logits: &[f32]) -> Option<(u32, f32)> {
     // The comparison is false for NaN as well.
     if !logits.iter().all(|logit| *logit < f32::INFINITY) {
@@ -80,7 +89,14 @@ mod tests {
 
     #[test]
     fn bias_moves_the_choice() {
-        let sampling = Sampling { temperature: 0.0, logit_bias: vec![(2, 5.0), (0, f32::NEG_INFINITY)], ..Sampling::default() };
-        assert_eq!(sample(&[3.0, 1.0, 0.0], &sampling, &History::default(), 0, &mut Scratch::default()).unwrap(), 2);
+        let sampling = Sampling {
+            temperature: 0.0,
+            logit_bias: vec![(2, 5.0), (0, f32::NEG_INFINITY)],
+            ..Sampling::default()
+        };
+        assert_eq!(
+            sample(&[3.0, 1.0, 0.0], &sampling, &History::default(), 0, &mut Scratch::default()).unwrap(),
+            2
+        );
     }
 }

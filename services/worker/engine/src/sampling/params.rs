@@ -3,7 +3,7 @@
 use crate::Error;
 
 /// Most entries in a logit bias (the limit that OpenAI's interface has).
-pub const LOGIT_BIAS_MAX: usize = 1024;
+pub(crate) const LOGIT_BIAS_MAX: usize = 1024;
 
 /// How the next token is chosen. The default samples from the model's own distribution.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,8 @@ pub struct Sampling {
     pub top_p: f32,
     /// Keeps tokens at least this share as likely as the likeliest; 0 keeps all.
     pub min_p: f32,
-    /// Divides positive logits, and multiplies negative ones, of tokens in the prompt or the output; 1 does nothing.
+    /// Divides positive logits, and multiplies negative ones, of tokens in the prompt or the output; 1 does
+    /// nothing.
     pub repetition_penalty: f32,
     /// Subtracted from the logit of tokens in the output; 0 does nothing.
     pub presence_penalty: f32,
@@ -52,17 +53,31 @@ impl Sampling {
 
     /// Refuses values that mean nothing, for a vocabulary of `vocab` tokens.
     pub(crate) fn validate(&self, vocab: usize) -> Result<(), Error> {
-        let check = |holds: bool, field, reason: &str| if holds { Ok(()) } else { Err(Error::invalid(field, reason)) };
+        let check = |holds: bool, field, reason: &str| {
+            if holds { Ok(()) } else { Err(Error::invalid(field, reason)) }
+        };
         let share = |value: f32| (0.0..=1.0).contains(&value);
-        check(self.temperature.is_finite() && self.temperature >= 0.0, "temperature", "must be a number from 0 up")?;
+        check(
+            self.temperature.is_finite() && self.temperature >= 0.0,
+            "temperature",
+            "must be a number from 0 up",
+        )?;
         check(share(self.top_p) && self.top_p > 0.0, "top_p", "must be above 0 and at most 1")?;
         check(share(self.min_p), "min_p", "must be from 0 to 1")?;
-        check(self.repetition_penalty.is_finite() && self.repetition_penalty > 0.0, "repetition_penalty", "must be a number above 0")?;
+        check(
+            self.repetition_penalty.is_finite() && self.repetition_penalty > 0.0,
+            "repetition_penalty",
+            "must be a number above 0",
+        )?;
         check(self.presence_penalty.is_finite(), "presence_penalty", "must be a number")?;
         check(self.frequency_penalty.is_finite(), "frequency_penalty", "must be a number")?;
         check(self.logit_bias.len() <= LOGIT_BIAS_MAX, "logit_bias", "has more than 1024 entries")?;
         let known = |&(token, bias): &(u32, f32)| (token as usize) < vocab && bias < f32::INFINITY;
-        check(self.logit_bias.iter().all(known), "logit_bias", "names a token outside the vocabulary, or is not a number")
+        check(
+            self.logit_bias.iter().all(known),
+            "logit_bias",
+            "names a token outside the vocabulary, or is not a number",
+        )
     }
 }
 
@@ -87,7 +102,10 @@ mod tests {
         ];
         for (field, sampling) in bad {
             let error = sampling.validate(10).unwrap_err();
-            assert!(matches!(error, Error::Invalid { field: named, .. } if named == field), "{field}: {error}");
+            assert!(
+                matches!(error, Error::Invalid { field: named, .. } if named == field),
+                "{field}: {error}"
+            );
         }
     }
 }

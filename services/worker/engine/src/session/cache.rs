@@ -1,18 +1,19 @@
 //! The key-value cache of one sequence.
 //!
-//! In place: past and present of a layer are one buffer, bound to the graph's input and to its output. GroupQueryAttention
-//! then writes the new positions where they belong and copies nothing; a step costs the same in a large buffer as in a small
-//! one. Buffers start small and double, so that short sequences don't hold a whole context of memory.
+//! In place: past and present of a layer are one buffer, bound to the graph's input and to its output.
+//! GroupQueryAttention then writes the new positions where they belong and copies nothing; a step costs the
+//! same in a large buffer as in a small one. Buffers start small and double, so that short sequences don't
+//! hold a whole context of memory.
 //!
-//! Swapped: graphs that can't share a buffer return the present as new tensors, which become the next step's past. Every
-//! step copies the whole cache.
+//! Swapped: graphs that can't share a buffer return the present as new tensors, which become the next step's
+//! past. Every step copies the whole cache.
 
 use std::cmp::Ordering;
 
 use ort::{
     memory::Allocator,
     session::IoBinding,
-    value::{DynTensor, DynValue},
+    value::{DynTensor, DynTensorValueType, DynValue},
 };
 
 use super::tensor::{Layout, positions};
@@ -32,7 +33,7 @@ pub(crate) struct Cache {
 #[derive(Debug)]
 pub(super) enum Store {
     /// One buffer for past and present, keys and values of each layer in turn.
-    InPlace { binding: IoBinding, tensors: Vec<DynTensor> },
+    InPlace { binding: Box<IoBinding>, tensors: Vec<DynTensor> },
     /// The past as the last step returned it; empty before the first.
     Swapped { past: Vec<DynValue> },
 }
@@ -51,7 +52,8 @@ impl Cache {
         }
     }
 
-    /// Forgets all positions from `length` on. What can't be cut is forgotten whole: ask [`Cache::length`] after.
+    /// Forgets all positions from `length` on. What can't be cut is forgotten whole: ask [`Cache::length`]
+    /// after.
     pub(crate) fn truncate(&mut self, length: usize, cut: &Layouts) -> Result<(), Error> {
         if length >= self.length {
             return Ok(());
@@ -64,7 +66,12 @@ impl Cache {
     }
 
     /// Makes room for `needed` positions; says whether the buffers are new and have to be bound.
-    pub(super) fn reserve(&mut self, needed: usize, context: usize, layouts: &Layouts) -> Result<bool, Error> {
+    pub(super) fn reserve(
+        &mut self,
+        needed: usize,
+        context: usize,
+        layouts: &Layouts,
+    ) -> Result<bool, Error> {
         let Store::InPlace { tensors, .. } = &mut self.store else { return Ok(false) };
         let held = tensors.first().map_or(0, positions);
         if needed <= held {
@@ -103,12 +110,16 @@ pub(crate) struct Layouts {
 }
 
 impl Layouts {
-    /// Cuts every tensor of a swapped past to `length` positions and returns what is left: 0 when it lies out of reach.
+    /// Cuts every tensor of a swapped past to `length` positions and returns what is left: 0 when it lies out
+    /// of reach.
     fn cut(&self, past: &mut Vec<DynValue>, length: usize) -> Result<usize, Error> {
         let mut shorter = Vec::with_capacity(past.len());
         for value in past.drain(..) {
-            let tensor = value.downcast::<ort::value::DynTensorValueType>()?;
-            if length == 0 || !tensor.memory_info().is_cpu_accessible() || positions(&tensor).cmp(&length) == Ordering::Less {
+            let tensor = value.downcast::<DynTensorValueType>()?;
+            if length == 0
+                || !tensor.memory_info().is_cpu_accessible()
+                || positions(&tensor).cmp(&length) == Ordering::Less
+            {
                 shorter.clear();
                 break;
             }
@@ -127,7 +138,10 @@ mod tests {
 
     #[test]
     fn buffers_double_up_to_the_context() {
-        assert_eq!([1, 256, 257, 512, 1000, 5000].map(|needed| capacity(needed, 3000)), [256, 256, 512, 512, 1024, 3000]);
+        assert_eq!(
+            [1, 256, 257, 512, 1000, 5000].map(|needed| capacity(needed, 3000)),
+            [256, 256, 512, 512, 1024, 3000]
+        );
         assert_eq!(capacity(10, 100), 100);
     }
 }

@@ -5,18 +5,27 @@ mod decoder;
 mod encoder;
 mod tensor;
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use ort::session::{Session, builder::GraphOptimizationLevel};
 
-use crate::{Config, Error, manifest::Manifest, placement, runtime};
+use crate::{Config, Error, Provider, manifest::Manifest, placement, runtime};
 
 pub(crate) use cache::Cache;
-pub(crate) use decoder::Decoder;
+pub(crate) use decoder::{Decoder, LEAST_TOKENS};
 pub(crate) use encoder::Encoder;
 
+/// A session, and how many nodes of its graph each provider runs.
+struct Opened {
+    session: Session,
+    nodes: BTreeMap<String, usize>,
+}
+
 /// Opens the graph of the model in `folder`, on the provider that the configuration asks for and on no other.
-fn open(folder: &Path, manifest: &Manifest, config: &Config) -> Result<Session, Error> {
+fn open(folder: &Path, manifest: &Manifest, config: &Config) -> Result<Opened, Error> {
     let environment = runtime::environment(config.library.as_deref())?;
     let graph = folder.join(&manifest.graph);
     let builder = config.provider.register(Session::builder(&environment)?)?;
@@ -29,7 +38,17 @@ fn open(folder: &Path, manifest: &Manifest, config: &Config) -> Result<Session, 
         .with_memory_pattern(false)?
         .with_config_entry(placement::RECORD_OPTION.0, placement::RECORD_OPTION.1)?
         .commit_from_file(&graph)
-        .map_err(|error| Error::Folder { path: graph, reason: error.message().to_owned() })?;
-    placement::check(config.provider, &placement::read(&session)?)?;
-    Ok(session)
+        .map_err(|error| refused(config.provider, graph, error.message()))?;
+    let placed = placement::read(&session)?;
+    placement::check(config.provider, &placed)?;
+    tracing::debug!(model = manifest.id, nodes = ?placement::counts(&placed), "session");
+    Ok(Opened { session, nodes: placement::counts(&placed) })
+}
+
+/// On the CPU only the graph can be at fault; elsewhere the device is the likelier one.
+fn refused(provider: Provider, graph: PathBuf, words: &str) -> Error {
+    match provider {
+        Provider::Cpu => Error::Folder { path: graph, reason: words.to_owned() },
+        _ => Error::Provider { provider, missing: format!("no session of {}: {words}", graph.display()) },
+    }
 }

@@ -1,15 +1,15 @@
 //! Text out of a growing list of tokens, in pieces that never hold half a character.
 //!
-//! Tokens can't be decoded one by one: a character may span several, and some decoders treat the first token of a text
-//! specially. So a window of tokens is decoded again with each new one, and only what can't change any more leaves it:
-//! U+FFFD at its end may be the beginning of a character, and is held back. The pieces together are the decoded whole,
-//! without trailing U+FFFD.
+//! Tokens can't be decoded one by one: a character may span several, and some decoders treat the first token
+//! of a text specially. So a window of tokens is decoded again with each new one, and only what can't change
+//! any more leaves it: U+FFFD at its end may be the beginning of a character, and is held back. The pieces
+//! together are the decoded whole, without trailing U+FFFD.
 
 use super::Tokenizer;
 use crate::Error;
 
-/// Longest window, in tokens. Only a model that writes bytes which never become text reaches it; they are then given out as
-/// U+FFFD, so that neither time nor memory grows without bound.
+/// Longest window, in tokens. Only a model that writes bytes which never become text reaches it; they are
+/// then given out as U+FFFD, so that neither time nor memory grows without bound.
 const WINDOW_TOKENS_MAX: usize = 256;
 
 /// State of one text.
@@ -31,7 +31,8 @@ impl Detokenizer {
         let text = tokenizer.decode(&self.window)?;
         let certain = if full { text.as_str() } else { text.trim_end_matches(char::REPLACEMENT_CHARACTER) };
         let Some(piece) = certain.strip_prefix(self.left.as_str()).map(str::to_owned) else {
-            // The decoder took back what it had said, as byte-fallback decoders do within a run of bytes: wait for the rest.
+            // The decoder took back what it had said, as byte-fallback decoders do within a run of bytes:
+            // wait for the rest.
             if full {
                 self.slide(tokenizer)?;
             }
@@ -75,7 +76,10 @@ mod tests {
     fn bytes_that_become_no_text_are_given_out_in_the_end() {
         let tokens = vec![0xE2; 2 * WINDOW_TOKENS_MAX];
         let text = pieces(&tokens, &Tokenizer::bytes()).concat();
-        assert!(text.chars().count() >= WINDOW_TOKENS_MAX && text.chars().all(|c| c == char::REPLACEMENT_CHARACTER));
+        assert!(
+            text.chars().count() >= WINDOW_TOKENS_MAX
+                && text.chars().all(|c| c == char::REPLACEMENT_CHARACTER)
+        );
     }
 
     fn token() -> impl Strategy<Value = Vec<u32>> {

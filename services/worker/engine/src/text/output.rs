@@ -1,7 +1,8 @@
-//! One answer's text as its tokens come: end tokens are no text, stop sequences cut it, what is undecided waits.
+//! One answer's text as its tokens come: end tokens are no text, stop sequences cut it, what is undecided
+//! waits.
 //!
-//! A pure function of the tokens pushed, so that a job taken over from another engine, fed the tokens that were published, stands
-//! where the other stood: with the same text given out and the same text held back.
+//! A pure function of the tokens pushed, so that a job taken over from another engine, fed the tokens that
+//! were published, stands where the other stood: with the same text given out and the same text held back.
 
 use super::{Tokenizer, detokenize::Detokenizer, stop::Stops};
 use crate::Error;
@@ -27,7 +28,12 @@ pub(crate) struct Pushed {
 impl Output {
     /// An answer that ends with one of the tokens `end` or the sequences `stops`.
     pub(crate) fn new(end: &[u32], stops: Vec<String>) -> Self {
-        Self { end: end.to_vec(), detokenizer: Detokenizer::default(), stops: Stops::new(stops), text: String::new() }
+        Self {
+            end: end.to_vec(),
+            detokenizer: Detokenizer::default(),
+            stops: Stops::new(stops),
+            text: String::new(),
+        }
     }
 
     /// Takes the next token. Nothing may be pushed once the answer has stopped.

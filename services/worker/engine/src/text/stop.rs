@@ -1,6 +1,7 @@
 //! Stop sequences in a stream of text: what may be the beginning of one is held back until it is decided.
 //!
-//! The sequence that is complete first ends the text, whichever pieces the text arrives in; of those complete at once, the longest.
+//! The sequence that is complete first ends the text, whichever pieces the text arrives in; of those complete
+//! at once, the longest.
 
 use crate::Error;
 
@@ -12,10 +13,16 @@ pub const STOP_BYTES_MAX: usize = 256;
 /// Refuses lists that are too long, and sequences that are empty or too long.
 pub(crate) fn validate(stops: &[String]) -> Result<(), Error> {
     if stops.len() > STOPS_MAX {
-        return Err(Error::invalid("stop", format!("has {} sequences, at most {STOPS_MAX} are taken", stops.len())));
+        return Err(Error::invalid(
+            "stop",
+            format!("has {} sequences, at most {STOPS_MAX} are taken", stops.len()),
+        ));
     }
     match stops.iter().find(|stop| stop.is_empty() || stop.len() > STOP_BYTES_MAX) {
-        Some(stop) => Err(Error::invalid("stop", format!("a sequence has {} bytes, 1 to {STOP_BYTES_MAX} are taken", stop.len()))),
+        Some(stop) => Err(Error::invalid(
+            "stop",
+            format!("a sequence has {} bytes, 1 to {STOP_BYTES_MAX} are taken", stop.len()),
+        )),
         None => Ok(()),
     }
 }
@@ -61,7 +68,9 @@ impl Stops {
 
     /// Start of the stop sequence that ends first after byte `old` of the held text.
     fn first_complete(&self, old: usize) -> Option<usize> {
-        let ends = |end: usize| self.stops.iter().filter(move |stop| self.held.as_bytes()[..end].ends_with(stop.as_bytes()));
+        let ends = |end: usize| {
+            self.stops.iter().filter(move |stop| self.held.as_bytes()[..end].ends_with(stop.as_bytes()))
+        };
         (old + 1..=self.held.len()).find_map(|end| ends(end).map(|stop| end - stop.len()).min())
     }
 

@@ -4,20 +4,19 @@ use std::path::Path;
 
 use tokenizers::Tokenizer as Inner;
 
-use crate::Error;
-
-/// File name of the tokenizer inside a model folder.
-const TOKENIZER_FILE: &str = "tokenizer.json";
+use crate::{Error, manifest::TOKENIZER_FILE};
 
 /// Text to tokens and back.
 #[derive(Debug)]
 pub(crate) struct Tokenizer(Inner);
 
 impl Tokenizer {
-    /// Reads the folder's tokenizer. Truncation and padding that it may declare are switched off: nothing is cut silently.
+    /// Reads the folder's tokenizer. Truncation and padding that it may declare are switched off: nothing is
+    /// cut silently.
     pub(crate) fn load(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(TOKENIZER_FILE);
-        let mut inner = Inner::from_file(&path).map_err(|error| Error::Folder { path, reason: error.to_string() })?;
+        let mut inner =
+            Inner::from_file(&path).map_err(|error| Error::Folder { path, reason: error.to_string() })?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(wrong)?;
         Ok(Self(inner))
@@ -40,11 +39,13 @@ fn wrong(error: tokenizers::Error) -> Error {
 
 #[cfg(test)]
 impl Tokenizer {
-    /// A byte-level tokenizer for tests: tokens 0 to 255 are bytes, 256 is the special `<end>`, 257 the word ` the`.
+    /// A byte-level tokenizer for tests: tokens 0 to 255 are bytes, 256 is the special `<end>`, 257 the word
+    /// ` the`.
     pub(crate) fn bytes() -> Self {
         use tokenizers::{AddedToken, decoders::byte_level::ByteLevel, models::bpe::BPE};
         let alphabet = byte_alphabet();
-        let mut vocab: tokenizers::models::bpe::Vocab = alphabet.iter().enumerate().map(|(byte, c)| (c.to_string(), byte as u32)).collect();
+        let mut vocab: tokenizers::models::bpe::Vocab =
+            alphabet.iter().enumerate().map(|(byte, c)| (c.to_string(), byte as u32)).collect();
         vocab.insert("<end>".to_owned(), 256);
         vocab.insert("Ġthe".to_owned(), 257);
         let model = BPE::builder().vocab_and_merges(vocab, Vec::new()).build().unwrap();

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::cursor::{Cursor, Error, Problem};
-use super::{Tensor, TensorType, Value};
+use super::Value;
+use crate::import::tensor::{Tensor, TensorType};
 
 /// Where tensor data is aligned when the file doesn't say.
 const ALIGNMENT_BYTES: u64 = 32;
@@ -48,9 +49,8 @@ impl TensorInfo {
 
     /// The tensor's numbers in `file`, the bytes that this header was parsed from.
     pub(super) fn over<'a>(&self, file: &'a [u8]) -> Tensor<'a> {
-        let columns = self.dimensions[0];
         let rows = self.dimensions[1..].iter().product();
-        Tensor { kind: self.kind, rows, columns, bytes: &file[self.begin..self.end] }
+        Tensor::new(self.kind, rows, self.dimensions[0], &file[self.begin..self.end])
     }
 }
 

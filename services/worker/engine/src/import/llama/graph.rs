@@ -4,16 +4,16 @@
 
 use super::super::onnx::proto::Dimension;
 use super::super::onnx::{Edge, ElementType, Node};
+use super::super::tensors::Tensors;
 use super::super::weights::{Matrix, RowOrder, Writer};
 use super::super::{Error, Logits};
 use super::attention::Shared;
 use super::config::Config;
-use super::tensors::Tensors;
 
 /// A decoder being written.
 pub(super) struct Decoder<'a, 'w, 'p, 'f> {
     pub(super) config: &'a Config,
-    pub(super) tensors: Tensors<'a>,
+    pub(super) tensors: &'a dyn Tensors,
     pub(super) writer: &'w mut Writer<'p, 'f>,
 }
 
@@ -47,7 +47,7 @@ impl Decoder<'_, '_, '_, '_> {
             let matrix = Matrix::of(self.tensors.matrix("output.weight", vocab, hidden)?);
             self.writer.linear(&read, "output.weight", &matrix)?
         } else {
-            self.writer.multiply(&read, &stored)
+            self.writer.tied(&read, &stored)
         };
         self.writer.graph.add_as(Node::new("Identity", &[&head]), &["logits"]);
         let shape: [Dimension; 3] = ["batch".into(), logits.positions(), vocab.into()];

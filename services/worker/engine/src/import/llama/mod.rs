@@ -3,34 +3,34 @@ mod attention;
 mod config;
 mod graph;
 mod rope;
-mod tensors;
 
 use std::path::Path;
 
-use super::gguf::File;
 use super::onnx::{External, Graph};
 use super::progress::{Meter, Stage};
+use super::tensors::Tensors;
 use super::weights::Writer;
-use super::{Error, Logits, Options};
+use super::{Error, Logits, Precision};
 use crate::manifest::{GraphNames, DATA_FILE, GRAPH_FILE};
 
 pub(crate) use config::Config;
 
-/// Writes the graph of `file` and its weights into `folder`.
+/// Writes the graph that `config` describes, and the weights in `tensors`, into `folder`.
 ///
 /// # Errors
-/// When the file lacks a tensor, has one of another shape than its metadata say, or the disk is full.
+/// When the source lacks a tensor, has one of another shape than its metadata say, or the disk is full.
 pub(crate) fn write(
-    file: &File,
+    tensors: &dyn Tensors,
     config: &Config,
-    options: &Options,
+    precision: Precision,
+    logits: Logits,
     folder: &Path,
     meter: &mut Meter<'_>,
 ) -> Result<(), Error> {
-    meter.begin(Stage::Weights, weights(file));
+    meter.begin(Stage::Weights, tensors.weights());
     let external = External::create(folder, DATA_FILE).map_err(Error::io(folder))?;
-    let mut writer = Writer::new(Graph::new(external), options.weights, meter);
-    graph::Decoder { config, tensors: tensors::Tensors(file), writer: &mut writer }.build(options.logits)?;
+    let mut writer = Writer::new(Graph::new(external), precision, meter);
+    graph::Decoder { config, tensors, writer: &mut writer }.build(logits)?;
     let path = folder.join(GRAPH_FILE);
     writer.graph.finish(&path).map_err(Error::io(&path))
 }
@@ -47,10 +47,6 @@ pub(crate) fn names() -> GraphNames {
         present_value: "present.%d.value".to_owned(),
         logits: "logits".to_owned(),
     }
-}
-
-fn weights(file: &File) -> u64 {
-    file.tensors().values().map(|tensor| tensor.dimensions.iter().product::<usize>() as u64).sum()
 }
 
 /// One output row for each position, or only for each text's last token.

@@ -2,7 +2,7 @@
 //!
 //! Layouts as llama.cpp defines them (ggml-common.h, ggml-quants.c); tests hold them to vectors recorded from elsewhere.
 
-use super::block::half_at;
+use super::block::{Grid, half_at};
 
 /// Numbers in a superblock.
 pub(super) const BLOCK: usize = 256;
@@ -57,6 +57,14 @@ pub(super) fn q5_k(b: &[u8], out: &mut [f32]) {
             *out = d * f32::from(nibble(codes[32 * (sub / 2) + i], sub) | fifth) - m;
         }
     }
+}
+
+/// The grids of [`q4_k`]'s and [`q5_k`]'s sub-blocks.
+pub(super) fn grids(b: &[u8], levels: u8, grids: &mut Vec<Grid>) {
+    grids.extend((0..8).map(|sub| {
+        let (step, below) = scale_and_minimum(b, &b[4..16], sub);
+        Grid { step, minimum: -below, levels }
+    }));
 }
 
 /// 6-bit codes (four low bits, two high); sixteen sub-blocks of 16 with 8-bit signed scales.

@@ -54,7 +54,7 @@ const OTHERS: [(u32, &str); 17] = [
 
 impl TensorType {
     /// The encoding with the format's number `id`; otherwise what to call it in an error.
-    pub(super) fn from_id(id: u32) -> Result<TensorType, String> {
+    pub(crate) fn from_id(id: u32) -> Result<TensorType, String> {
         Ok(match id {
             0 => F32,
             1 => F16,
@@ -128,10 +128,41 @@ impl TensorType {
         }
     }
 
-    /// The scale of each block, for the encodings whose values are whole multiples of it.
-    pub(super) fn steps(self, bytes: &[u8]) -> Option<impl Iterator<Item = f32> + '_> {
-        let length = self.layout().1;
-        matches!(self, Q4_0 | Q5_0 | Q8_0).then(|| bytes.chunks_exact(length).map(|block| half_at(block, 0)))
+    /// The grid of each run of 32 numbers, for the encodings that put all 32 on one.
+    pub(super) fn grids(self, bytes: &[u8]) -> Option<Vec<Grid>> {
+        let of: fn(&[u8], &mut Vec<Grid>) = match self {
+            Q4_0 => |b, grids| grids.push(Grid::around_zero(half_at(b, 0), 8)),
+            Q5_0 => |b, grids| grids.push(Grid::around_zero(half_at(b, 0), 16)),
+            Q8_0 => |b, grids| grids.push(Grid::around_zero(half_at(b, 0), 128)),
+            Q4_1 => |b, grids| grids.push(Grid { step: half_at(b, 0), minimum: half_at(b, 2), levels: 15 }),
+            Q5_1 => |b, grids| grids.push(Grid { step: half_at(b, 0), minimum: half_at(b, 2), levels: 31 }),
+            Q4_K => |b, grids| kquant::grids(b, 15, grids),
+            Q5_K => |b, grids| kquant::grids(b, 31, grids),
+            F32 | F16 | BF16 | Q2_K | Q3_K | Q6_K => return None,
+        };
+        let mut grids = Vec::with_capacity(bytes.len() / BLOCK);
+        bytes.chunks_exact(self.layout().1).for_each(|block| of(block, &mut grids));
+        Some(grids)
+    }
+}
+
+/// Where 32 numbers can lie: at `minimum + i * step`, `i` from 0 to `levels`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Grid {
+    /// Distance between neighbours; may be zero or, in a damaged file, anything.
+    pub step: f32,
+    /// The lowest.
+    pub minimum: f32,
+    /// How many steps above the lowest the highest is.
+    pub levels: u8,
+}
+
+impl Grid {
+    /// Signed codes of `half * 2` values, times a scale of either sign.
+    fn around_zero(scale: f32, half: u8) -> Grid {
+        let lowest = if scale < 0.0 { half - 1 } else { half };
+        let step = scale.abs();
+        Grid { step, minimum: -step * f32::from(lowest), levels: half - 1 + half }
     }
 }
 

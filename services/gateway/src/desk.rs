@@ -1,0 +1,121 @@
+//! Posting: what a caller wants becomes a record of the requests stream, and nothing else ever leaves the gateway.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use lowland_events::{
+    Domain, Draft, Event, Filter, Stored, Subject,
+    log::{self, AppendError, Appended, Entry, SharedLog},
+    request::{self, CancelRequested, Posted},
+    stream::REQUESTS,
+};
+use lowland_host::clock;
+
+use crate::{error::ApiError, hub::Key};
+
+/// Time within which a post must be answered, in milliseconds; then the caller is told that it wasn't taken.
+pub const POST_WITHIN_MS: u64 = 8_000;
+/// Time for which a cancellation is tried, in milliseconds.
+pub const CANCEL_WITHIN_MS: u64 = 60_000;
+/// Pause before an append that was not answered is repeated, in milliseconds.
+const POST_AGAIN_MS: u64 = 200;
+
+/// What became of a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// The request is new.
+    New,
+    /// The job's id had been posted before.
+    Before,
+}
+
+/// Posts requests. Clones share the log.
+#[derive(Clone)]
+pub struct Desk {
+    log: SharedLog,
+    source: String,
+}
+
+impl Desk {
+    /// A desk that writes in the name of `source`.
+    #[must_use]
+    pub fn new(log: SharedLog, source: String) -> Self {
+        Self { log, source }
+    }
+
+    /// Posts `posted` as the job `key`. With `once`, only if nothing was ever posted under that id.
+    pub async fn post(
+        &self,
+        key: &Key,
+        posted: Posted,
+        once: bool,
+        traceparent: Option<String>,
+    ) -> Result<Placed, ApiError> {
+        let event = Event::from(request::Event::Posted(posted));
+        let draft = self.draft(key, event).traced(traceparent);
+        let entry = if once { draft.entry_after(0) } else { draft.entry() };
+        match self.append(&entry, POST_WITHIN_MS).await {
+            Ok(appended) if appended.repeated => Ok(Placed::Before),
+            Ok(_) => Ok(Placed::New),
+            Err(AppendError::Conflict { .. }) => Ok(Placed::Before),
+            Err(error) => {
+                tracing::warn!(%error, job = %key.job, "a request could not be posted");
+                Err(ApiError::log_unavailable(&error.to_string()))
+            }
+        }
+    }
+
+    /// Asks for the job's end. Tries for a while: nobody waits for it, but the caller pays for what is still computed.
+    pub async fn cancel(&self, key: &Key, reason: &str) -> Result<(), AppendError> {
+        let requested = request::Event::CancelRequested(CancelRequested { reason: Some(reason.to_owned()) });
+        self.append(&self.draft(key, requested.into()).entry(), CANCEL_WITHIN_MS).await.map(drop)
+    }
+
+    /// What was first posted under the id of `key`, if that is still known.
+    pub async fn posted(&self, key: &Key) -> Result<Option<Posted>, ApiError> {
+        let filters = [Filter::from(&Subject::request(&key.account, &key.job, "posted"))];
+        let read = self.log.read(REQUESTS, &filters, 0, 1);
+        let records = match tokio::time::timeout(Duration::from_millis(POST_WITHIN_MS), read).await {
+            Ok(Ok(records)) => records,
+            Ok(Err(log::Error::NoStream(_))) => Vec::new(),
+            Ok(Err(error)) => return Err(ApiError::log_unavailable(&error.to_string())),
+            Err(_) => return Err(ApiError::log_unavailable("no answer in time")),
+        };
+        let event =
+            records.first().and_then(|record| Stored::try_from(record).ok()).map(|stored| stored.event);
+        Ok(match event {
+            Some(Event::Request(request::Event::Posted(posted))) => Some(posted),
+            _ => None,
+        })
+    }
+
+    /// The id of each event follows from its job, so a repetition is recognised as such.
+    fn draft(&self, key: &Key, event: Event) -> Draft {
+        let subject = Subject::request(&key.account, &key.job, event.name());
+        let cause = format!("{}/{}/{}", Domain::Request, key.account, key.job);
+        Draft::new(subject, event, &cause, &self.source, clock::now())
+    }
+
+    /// Appends, again while the log doesn't answer, for at most `within_ms`.
+    async fn append(&self, entry: &Entry, within_ms: u64) -> Result<Appended, AppendError> {
+        let mut last = AppendError::Unanswered("no answer in time".into());
+        let tries = async {
+            loop {
+                match self.log.append(entry.clone()).await {
+                    Err(AppendError::Unanswered(detail)) => last = AppendError::Unanswered(detail),
+                    answered => return answered,
+                }
+                tokio::time::sleep(Duration::from_millis(POST_AGAIN_MS)).await;
+            }
+        };
+        let answered = tokio::time::timeout(Duration::from_millis(within_ms), tries).await;
+        answered.unwrap_or(Err(last))
+    }
+}
+
+/// 422: the id that an `Idempotency-Key` gives was used for something else.
+#[must_use]
+pub fn used_otherwise() -> ApiError {
+    let message = "this Idempotency-Key was used before with another body; a key stands for one request";
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", message)
+}

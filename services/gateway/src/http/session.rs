@@ -1,0 +1,128 @@
+//! One caller and its job, from posting to the end: the watch, the departure guard, the time limit and the permit.
+
+use std::time::Duration;
+
+use lowland_events::{Domain, Filter, log, request::Posted, stream::LOG};
+use tokio::time::Instant;
+
+use super::{App, wish::Wish};
+use crate::{
+    departure::Caller,
+    desk::{self, Placed},
+    error::ApiError,
+    hub::{Interest, Key},
+    limit::Permit,
+    position::Position,
+    watch::{End, Kind, Update, Watch},
+};
+
+/// Time allowed for a job that doesn't say, in milliseconds: admission's default.
+const DEADLINE_MS_DEFAULT: u64 = 600_000;
+/// Longest time allowed, in milliseconds: admission's bound.
+const DEADLINE_MS_MAX: u64 = 24 * 3_600_000;
+/// Time after a job's deadline in which its end must become known, in milliseconds; then nobody there decides.
+const ANSWER_GRACE_MS: u64 = 10_000;
+/// Time within which a question about a job must be answered by the log, in milliseconds.
+const LOOK_WITHIN_MS: u64 = 8_000;
+
+/// One caller and its job. Fields are dropped in this order: once it no longer watches, its departure counts.
+pub(super) struct Session {
+    watch: Watch,
+    caller: Caller,
+    deadline: Instant,
+    _permit: Permit,
+}
+
+impl Session {
+    /// Posts a job, or takes up the one that the same `Idempotency-Key` stands for.
+    pub(super) async fn place(
+        app: &App,
+        permit: Permit,
+        key: &Key,
+        posted: Posted,
+        wish: Wish,
+        interest: Interest,
+    ) -> Result<Self, ApiError> {
+        let once = wish.idempotency_key.is_some();
+        let watch = if once {
+            Watch::resumed(&app.hub, &app.host.log, key, interest, Position::default())
+        } else {
+            Watch::of_new_job(&app.hub, &app.host.log, key, interest)
+        };
+        let caller = app.departures.caller(key, wish.comes_back());
+        let deadline = deadline(posted.deadline_ms);
+        let mut session = Self { watch, caller, deadline, _permit: permit };
+        let placed = app.desk.post(key, posted.clone(), once, wish.traceparent).await?;
+        if once && placed == Placed::Before {
+            let earlier = app.desk.posted(key).await?;
+            if earlier.is_some_and(|earlier| earlier != posted) {
+                session.caller.leave_alone();
+                return Err(desk::used_otherwise());
+            }
+        }
+        Ok(session)
+    }
+
+    /// Takes up a job of which the caller has the part before `shown`.
+    pub(super) async fn resume(
+        app: &App,
+        permit: Permit,
+        key: &Key,
+        shown: Position,
+    ) -> Result<Self, ApiError> {
+        must_exist(app, key).await?;
+        let watch = Watch::resumed(&app.hub, &app.host.log, key, Interest::JobAndTokens, shown);
+        let caller = app.departures.caller(key, true);
+        Ok(Self { watch, caller, deadline: deadline(None), _permit: permit })
+    }
+
+    /// What happens next to the job, within its time.
+    pub(super) async fn next(&mut self) -> Result<Update, ApiError> {
+        let update = match tokio::time::timeout_at(self.deadline, self.watch.next()).await {
+            Ok(update) => update?,
+            Err(_) => return Err(ApiError::deadline()),
+        };
+        let embedding = self.watch.accepted().is_some_and(|accepted| accepted.kind == Kind::Embedding);
+        if matches!(update, Update::End(_)) || embedding && self.watch.started() {
+            self.caller.leave_alone();
+        }
+        Ok(update)
+    }
+
+    /// How the job ends; waits for it.
+    pub(super) async fn end(&mut self) -> Result<End, ApiError> {
+        loop {
+            if let Update::End(end) = self.next().await? {
+                return Ok(end);
+            }
+        }
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+}
+
+fn deadline(allowed_ms: Option<u64>) -> Instant {
+    let allowed_ms = allowed_ms.unwrap_or(DEADLINE_MS_DEFAULT).min(DEADLINE_MS_MAX);
+    Instant::now() + Duration::from_millis(allowed_ms + ANSWER_GRACE_MS)
+}
+
+/// 404 unless the account has the job: in the log, or posted and not yet decided on.
+pub(super) async fn must_exist(app: &App, key: &Key) -> Result<(), ApiError> {
+    let filter = Filter::aggregate(Domain::Job, key.account.as_str(), key.job.as_str());
+    let last = within(app.host.log.last(LOG, &filter)).await?;
+    if last.is_none() && app.desk.posted(key).await?.is_none() {
+        return Err(ApiError::no_job(key.job.as_str()));
+    }
+    Ok(())
+}
+
+/// The log's answer, if it comes in time.
+async fn within<T>(asked: impl Future<Output = Result<T, log::Error>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(Duration::from_millis(LOOK_WITHIN_MS), asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(ApiError::log_unavailable(&error.to_string())),
+        Err(_) => Err(ApiError::log_unavailable("no answer in time")),
+    }
+}

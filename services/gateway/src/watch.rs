@@ -1,0 +1,278 @@
+//! A request's view of its job: live events, and the log itself wherever live events may have been missed.
+//!
+//! Level-triggered: what is stored decides, live events only make it quick. `stale` and `ending` stay set until what
+//! they ask for is done, so a call that is dropped half-way is simply taken up by the next one.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use lowland_events::{
+    Domain, Event, Filter, Stored, Time,
+    id::ModelId,
+    job::{Completed, Event as Job, Problem, Task},
+    log::{self, Record, SharedLog},
+    stream::{LOG, TOKENS},
+};
+
+use crate::{
+    assemble::{Assembly, Delta, Place, Step},
+    error::ApiError,
+    hub::{Hub, Interest, Key, Registration},
+    mailbox::Mail,
+    position::Position,
+};
+
+/// Records read from the log at once.
+const PAGE_RECORDS: usize = 128;
+/// Pause before a reading that was not answered is repeated, in milliseconds.
+const READ_AGAIN_MS: u64 = 200;
+
+/// What happened to a job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Update {
+    /// It came one step nearer to its end.
+    Progress,
+    /// More of its output.
+    Delta(Delta),
+    /// It has ended; nothing follows.
+    End(End),
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// It is done.
+    Completed(Arc<Completed>),
+    /// It was refused, or given up.
+    Problem(Problem),
+    /// Somebody cancelled it.
+    Cancelled(String),
+    /// Its time is over.
+    Expired,
+}
+
+/// What is known of a job once it was accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// When.
+    pub time: Time,
+    /// The model.
+    pub model: ModelId,
+    /// What is to be done; the texts themselves left out.
+    pub kind: Kind,
+}
+
+/// A kind of job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Continues a conversation.
+    Chat,
+    /// Continues a text.
+    Completion,
+    /// Turns texts into vectors.
+    Embedding,
+}
+
+/// A request's view of its job.
+pub struct Watch {
+    registration: Registration,
+    interest: Interest,
+    log: SharedLog,
+    assembly: Assembly,
+    /// Sequence of the job's last event that was taken in.
+    sequence: u64,
+    accepted: Option<Accepted>,
+    started: bool,
+    /// Whether the log is to be read before waiting on.
+    stale: bool,
+    /// How the job ended, while tokens published before are still to be read.
+    ending: Option<End>,
+    ready: VecDeque<Update>,
+}
+
+impl Watch {
+    /// Watches a job that is about to be posted.
+    #[must_use]
+    pub fn of_new_job(hub: &Hub, log: &SharedLog, key: &Key, interest: Interest) -> Self {
+        Self {
+            registration: hub.register(key, interest),
+            interest,
+            log: log.clone(),
+            assembly: Assembly::of_new_job(),
+            sequence: 0,
+            accepted: None,
+            started: false,
+            stale: false,
+            ending: None,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Watches a job that may be there already, of which the caller has the part before `shown`.
+    #[must_use]
+    pub fn resumed(hub: &Hub, log: &SharedLog, key: &Key, interest: Interest, shown: Position) -> Self {
+        let assembly = Assembly::resumed(shown);
+        Self { assembly, stale: true, ..Self::of_new_job(hub, log, key, interest) }
+    }
+
+    /// The job.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        self.registration.key()
+    }
+
+    /// What is known of it, once it was accepted.
+    #[must_use]
+    pub fn accepted(&self) -> Option<&Accepted> {
+        self.accepted.as_ref()
+    }
+
+    /// Whether a worker has begun.
+    #[must_use]
+    pub fn started(&self) -> bool {
+        self.started
+    }
+
+    /// What the caller has of the output, everything given out so far included.
+    #[must_use]
+    pub fn shown(&self) -> Position {
+        self.assembly.shown()
+    }
+
+    /// What happens next; waits for it. After [`Update::End`] nothing ever does. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Update, ApiError> {
+        loop {
+            if let Some(update) = self.ready.pop_front() {
+                return Ok(update);
+            }
+            if self.stale {
+                self.read_job().await?;
+            }
+            if self.interest == Interest::JobAndTokens && (self.stale || self.ending.is_some()) {
+                self.read_tokens().await?;
+            }
+            self.stale = false;
+            self.ready.extend(self.ending.take().map(Update::End));
+            if self.ready.is_empty() {
+                self.take_mail().await;
+            }
+        }
+    }
+
+    async fn take_mail(&mut self) {
+        match self.registration.next().await {
+            Mail::Event(event) => self.take(&event),
+            Mail::Lagged => self.stale = true,
+        }
+    }
+
+    async fn read_job(&mut self) -> Result<(), ApiError> {
+        let (log, filter) = (self.log.clone(), self.filter(Domain::Job));
+        each(&log, LOG, &filter, self.sequence + 1, |event| self.take(event)).await
+    }
+
+    /// Reads the job's tokens from the first on: only so is it known where each piece belongs.
+    async fn read_tokens(&mut self) -> Result<(), ApiError> {
+        self.assembly.lose_place();
+        let (log, filter) = (self.log.clone(), self.filter(Domain::Token));
+        each(&log, TOKENS, &filter, 0, |event| self.take(event)).await
+    }
+
+    fn filter(&self, domain: Domain) -> Filter {
+        Filter::aggregate(domain, self.key().account.as_str(), self.key().job.as_str())
+    }
+
+    fn take(&mut self, event: &Stored) {
+        match &event.event {
+            Event::Job(job) if event.sequence > self.sequence => {
+                self.sequence = event.sequence;
+                self.take_job(event.meta.time, job);
+            }
+            Event::Token(lowland_events::token::Event::Published(record)) => {
+                match self.assembly.record(place(event), record) {
+                    Step::Nothing => {}
+                    Step::Delta(delta) => self.show(delta),
+                    Step::Gap => self.stale = true,
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn take_job(&mut self, time: Time, job: &Job) {
+        match job {
+            Job::Submitted(submitted) => {
+                let (model, kind) = (submitted.model.clone(), kind(&submitted.task));
+                self.accepted = Some(Accepted { time, model, kind });
+            }
+            Job::Started(_) => self.started = true,
+            Job::Completed(completed) => {
+                if let Some(delta) = self.assembly.whole(&completed.output) {
+                    self.show(delta);
+                }
+                self.ready.push_back(Update::End(End::Completed(Arc::new(completed.clone()))));
+                return;
+            }
+            Job::Rejected(rejected) => self.ending = Some(End::Problem(rejected.problem.clone())),
+            Job::Failed(failed) => self.ending = Some(End::Problem(failed.problem.clone())),
+            Job::Cancelled(cancelled) => self.ending = Some(End::Cancelled(cancelled.reason.clone())),
+            Job::Expired(_) => self.ending = Some(End::Expired),
+            Job::Held(_) | Job::Assigned(_) | Job::AttemptFailed(_) | Job::CancelRequested(_) => {}
+        }
+        self.ready.push_back(Update::Progress);
+    }
+
+    /// Gives out a piece, together with one that still waits.
+    fn show(&mut self, delta: Delta) {
+        match self.ready.back_mut() {
+            Some(Update::Delta(waiting)) => {
+                waiting.end = delta.end;
+                waiting.text.push_str(&delta.text);
+                waiting.logprobs.extend(delta.logprobs);
+            }
+            _ => self.ready.push_back(Update::Delta(delta)),
+        }
+    }
+}
+
+fn place(event: &Stored) -> Place {
+    Place { sequence: event.sequence, stored_at: event.stored_at }
+}
+
+fn kind(task: &Task) -> Kind {
+    match task {
+        Task::Chat { .. } => Kind::Chat,
+        Task::Completion { .. } => Kind::Completion,
+        Task::Embedding { .. } => Kind::Embedding,
+    }
+}
+
+/// Every event that `filter` selects, from sequence `from` on. Repeats what is not answered, so whoever can't wait sets
+/// a time limit.
+pub(crate) async fn each(
+    log: &SharedLog,
+    stream: &str,
+    filter: &Filter,
+    mut from: u64,
+    mut take: impl FnMut(&Stored),
+) -> Result<(), ApiError> {
+    loop {
+        let records = page(log, stream, filter, from).await?;
+        let Some(last) = records.last() else { return Ok(()) };
+        from = last.sequence + 1;
+        records.iter().filter_map(|record| Stored::try_from(record).ok()).for_each(|event| take(&event));
+    }
+}
+
+async fn page(log: &SharedLog, stream: &str, filter: &Filter, from: u64) -> Result<Vec<Record>, ApiError> {
+    loop {
+        match log.read(stream, std::slice::from_ref(filter), from, PAGE_RECORDS).await {
+            Ok(records) => return Ok(records),
+            Err(log::Error::NoStream(_)) => return Ok(Vec::new()),
+            Err(log::Error::Unanswered(detail)) => {
+                tracing::debug!(stream, detail, "reading again");
+                tokio::time::sleep(Duration::from_millis(READ_AGAIN_MS)).await;
+            }
+            Err(error) => return Err(ApiError::log_unavailable(&error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The loop around the desk, and the tasks that bring it what arrives. No decision stands here.
+
+mod sources;
+
+use std::{future::Future, time::Duration};
+
+use futures::FutureExt;
+use lowland_events::{
+    Time,
+    log::{AppendError, Error as LogError, SharedLog},
+    stream,
+};
+use lowland_host::{Error, Host};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+
+use crate::{
+    config::Config,
+    desk::{Desk, Unsettled},
+};
+use sources::Input;
+
+/// Longest time until the desk looks for what time alone has made due, in milliseconds.
+const TICK_MS: u64 = 100;
+/// Wait before something that failed is tried again, in milliseconds.
+pub(crate) const BACK_OFF_MS: u64 = 250;
+/// Requests and samples that may wait for the desk.
+const INPUTS_MAX: usize = 1024;
+/// Events and inputs that are taken in before the desk is settled.
+const DRAINED_MAX: usize = 1024;
+
+/// Works until `host.stop`. Stopping is the same as a crash: there is nothing to save.
+pub async fn run(
+    host: Host,
+    config: Config,
+    clock: impl Fn() -> Time + Clone + Send + Sync + 'static,
+) -> Result<(), Error> {
+    let stop = host.stop.clone();
+    tokio::select! {
+        result = work(host, config, clock) => result,
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+async fn work(
+    host: Host,
+    config: Config,
+    clock: impl Fn() -> Time + Clone + Send + Sync + 'static,
+) -> Result<(), Error> {
+    insist(&host, || ensure_streams(&host.log)).await?;
+    let mut desk = insist(&host, || Desk::open(host.clone(), config.clone(), clock())).await?;
+    let (sender, mut inputs) = mpsc::channel(INPUTS_MAX);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(sources::requests(host.clone(), sender.clone()));
+    tasks.spawn(sources::samples(host.clone(), sender, clock.clone()));
+    tasks.spawn(sources::sample_ourselves(host.clone(), clock.clone()));
+    tracing::info!("the log is folded; at work");
+    loop {
+        let outcome = turn(&mut desk, &mut inputs, &clock).await;
+        match outcome {
+            Ok(()) if desk.hears(clock()) => host.health.ready(),
+            Ok(()) => host.health.not_ready("our own samples do not come back from the bus"),
+            Err(unsettled) => recover(&host, &unsettled).await,
+        }
+    }
+}
+
+/// Waits for something to do, takes in what is at hand, and settles it.
+async fn turn(
+    desk: &mut Desk,
+    inputs: &mut mpsc::Receiver<Input>,
+    clock: &(impl Fn() -> Time + Sync),
+) -> Result<(), Unsettled> {
+    tokio::select! {
+        event = desk.next(clock) => event?,
+        Some(input) = inputs.recv() => accept(desk, input),
+        () = sleep(Duration::from_millis(TICK_MS)) => {}
+    }
+    for _ in 0..DRAINED_MAX {
+        let event = desk.next(clock).now_or_never().transpose()?;
+        let input = inputs.try_recv().ok().map(|input| accept(desk, input));
+        if event.is_none() && input.is_none() {
+            break;
+        }
+    }
+    desk.settle(clock).await
+}
+
+fn accept(desk: &mut Desk, input: Input) {
+    match input {
+        Input::Request(delivery) => desk.take(delivery),
+        Input::Sample(sample) => desk.heard(&sample),
+    }
+}
+
+/// Says what is wrong, mends what can be, and waits before the next try.
+async fn recover(host: &Host, unsettled: &Unsettled) {
+    tracing::warn!(error = %unsettled, "not settled; trying again");
+    if !matches!(unsettled, Unsettled::Append(AppendError::Conflict { .. })) {
+        host.health.not_ready(unsettled.to_string());
+    }
+    if let Err(error) = ensure_streams(&host.log).await {
+        tracing::warn!(%error, "the streams could not be ensured");
+    }
+    sleep(Duration::from_millis(BACK_OFF_MS)).await;
+}
+
+async fn ensure_streams(log: &SharedLog) -> Result<(), LogError> {
+    for spec in [stream::log(), stream::requests(), stream::metrics()] {
+        log.ensure(&spec).await?;
+    }
+    Ok(())
+}
+
+/// Tries until it succeeds; only a clash of configurations, which somebody has to resolve, ends the service.
+async fn insist<T, F: Future<Output = Result<T, LogError>>>(
+    host: &Host,
+    act: impl Fn() -> F,
+) -> Result<T, Error> {
+    loop {
+        match act().await {
+            Ok(done) => return Ok(done),
+            Err(error @ LogError::Clash { .. }) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "not started yet; trying again");
+                host.health.not_ready(error.to_string());
+                sleep(Duration::from_millis(BACK_OFF_MS)).await;
+            }
+        }
+    }
+}

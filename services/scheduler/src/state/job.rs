@@ -1,0 +1,178 @@
+//! One open job, and how its events change it.
+
+use std::sync::Arc;
+
+use lowland_events::{
+    EventId, Stored, Time,
+    id::InstanceId,
+    job::{DEADLINE_REASON, Event, Problem, Submitted},
+    meter::Usage,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    lifecycle::Phase,
+    queue::{self, Regions},
+};
+
+/// Times that a job is given out before it is given up.
+pub const ATTEMPTS_MAX: u32 = 4;
+/// Time that a worker has to answer a cancel request before the job is ended over its head, in milliseconds.
+pub const CANCEL_ANSWER_MS: u64 = 10_000;
+
+/// A job that has not ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Where it stands.
+    pub phase: Phase,
+    /// Sequence of its last event: what the next append expects.
+    pub last: u64,
+    /// Id of its last event: what the next one follows from.
+    pub last_id: EventId,
+    /// Id of the request that it came from.
+    pub origin: EventId,
+    /// W3C trace context, handed on to every event.
+    pub traceparent: Option<String>,
+    /// What is to be done.
+    pub submitted: Arc<Submitted>,
+    /// Allowed regions in order, each once.
+    pub regions: Regions,
+    /// Its place in line: sequence of its first event.
+    pub ticket: u64,
+    /// Version of the price book, once it is paid for in advance.
+    pub price_version: Option<String>,
+    /// The fence of the last attempt; 0 before the first.
+    pub attempt: u32,
+    /// Where the last attempt was given.
+    pub instance: Option<InstanceId>,
+    /// Where attempts came to nothing.
+    pub failed_on: Vec<InstanceId>,
+    /// Whether any attempt began, so that something may have been delivered.
+    pub has_started: bool,
+    /// The wish to end it, once a worker was told.
+    pub cancel: Option<Cancel>,
+    /// What became of the last attempt.
+    pub failure: Option<Failure>,
+}
+
+/// A wish to end a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Why.
+    pub reason: String,
+    /// When the worker was told.
+    pub asked_at: Time,
+}
+
+impl Cancel {
+    /// Whether it is the deadline's, rather than the caller's.
+    #[must_use]
+    pub fn is_deadline(&self) -> bool {
+        self.reason == DEADLINE_REASON
+    }
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Why it came to nothing.
+    pub problem: Problem,
+    /// Whether another attempt could succeed.
+    pub retry: bool,
+}
+
+impl Job {
+    /// A job as its first event describes it.
+    pub(super) fn new(stored: &Stored, submitted: &Submitted) -> Self {
+        let mut regions = submitted.regions.clone();
+        regions.sort();
+        regions.dedup();
+        Self {
+            phase: Phase::Submitted,
+            last: stored.sequence,
+            last_id: stored.meta.id,
+            origin: origin(stored),
+            traceparent: stored.meta.traceparent.clone(),
+            submitted: Arc::new(submitted.clone()),
+            regions,
+            ticket: stored.sequence,
+            price_version: None,
+            attempt: 0,
+            instance: None,
+            failed_on: Vec::new(),
+            has_started: false,
+            cancel: None,
+            failure: None,
+        }
+    }
+
+    /// Whether an event of an attempt carries the fence that is valid now.
+    pub(super) fn has_fence_of(&self, event: &Event) -> bool {
+        let (instance, attempt) = match event {
+            Event::Assigned(event) => return event.attempt > self.attempt,
+            Event::Started(event) => (&event.instance, event.attempt),
+            Event::AttemptFailed(event) => (&event.instance, event.attempt),
+            Event::CancelRequested(event) => (&event.instance, event.attempt),
+            Event::Completed(event) => (&event.instance, event.attempt),
+            _ => return true,
+        };
+        self.attempt == attempt && self.instance.as_ref() == Some(instance)
+    }
+
+    /// Takes in an event that leaves the job open.
+    pub(super) fn go_on(&mut self, phase: Phase, stored: &Stored, event: &Event) {
+        self.phase = phase;
+        match event {
+            Event::Held(held) => self.price_version = Some(held.price_version.clone()),
+            Event::Assigned(assigned) => {
+                self.attempt = assigned.attempt;
+                self.instance = Some(assigned.instance.clone());
+                self.failure = None;
+            }
+            Event::Started(_) => self.has_started = true,
+            Event::AttemptFailed(failed) => {
+                self.failed_on.push(failed.instance.clone());
+                self.failure = Some(Failure { problem: failed.problem.clone(), retry: failed.retry });
+            }
+            Event::CancelRequested(cancel) => {
+                self.cancel = Some(Cancel { reason: cancel.reason.clone(), asked_at: stored.meta.time });
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether it waits for a place: paid for, and worth another attempt.
+    #[must_use]
+    pub fn wants_place(&self) -> bool {
+        match self.phase {
+            Phase::Held => true,
+            Phase::AttemptFailed => {
+                let retry = self.failure.as_ref().is_some_and(|failure| failure.retry);
+                retry && self.cancel.is_none() && self.attempt < ATTEMPTS_MAX
+            }
+            _ => false,
+        }
+    }
+
+    /// The service that its bounds stand for.
+    #[must_use]
+    pub fn bounds(&self) -> u64 {
+        queue::service(&self.submitted.bounds)
+    }
+}
+
+/// Id of the request that a first event came from.
+pub(super) fn origin(first: &Stored) -> EventId {
+    first.meta.causation.unwrap_or(first.meta.id)
+}
+
+/// What a terminal event says was used.
+pub(super) fn used(event: &Event) -> Option<&Usage> {
+    match event {
+        Event::Completed(event) => Some(&event.usage),
+        Event::Failed(event) => Some(&event.usage),
+        Event::Cancelled(event) => Some(&event.usage),
+        Event::Expired(event) => Some(&event.usage),
+        _ => None,
+    }
+}

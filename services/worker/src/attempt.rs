@@ -1,0 +1,322 @@
+//! One attempt at a job, from its assignment to its end: a task of its own, so that no job waits for another.
+//!
+//! assigned -> earlier tokens taken over -> `started` and the engine, together -> tokens published as they come -> the
+//! event that ends it. Orders (stop, no longer wanted, somebody else's) are heard at every wait.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use lowland_events::{
+    Event,
+    job::{self, Finish, Output, Problem, ProblemCode, Started, Task, TokenLogprob},
+    meter::{Meter, Usage},
+};
+use lowland_host::telemetry::Figures;
+use serde_bytes::ByteBuf;
+use tokio::{
+    sync::{mpsc, watch},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+use crate::{
+    bus::{Bus, Verdict},
+    engine::{Cancel, Delta, Engine, Failure, Generate, Logprob, Outcome, Progress, Prompt, Work},
+    job::{Assignment, Ending},
+    publication::{self, Piece},
+    publisher::Publisher,
+    roster::Order,
+};
+
+/// Longest wait, at an attempt's end, until tokens are published: `completed` tells all of them anyway.
+const FLUSH_WAIT: Duration = Duration::from_secs(2);
+/// Most reports of an engine taken at once.
+const REPORTS_AT_ONCE: usize = 64;
+
+/// One attempt at a job.
+pub(crate) struct Attempt {
+    bus: Bus,
+    of: Arc<Assignment>,
+    engine: Arc<dyn Engine>,
+    orders: watch::Receiver<Order>,
+    publisher: Publisher,
+    figures: Figures,
+    /// Sequence of the job's last event.
+    tip: u64,
+}
+
+/// Why an attempt goes no further.
+enum Exit {
+    Ordered(Order),
+    Ends(Ending),
+}
+
+impl From<Ending> for Exit {
+    fn from(ending: Ending) -> Self {
+        Self::Ends(ending)
+    }
+}
+
+/// What the engine reports; no more than the output's tokens can wait there.
+type Reports = mpsc::UnboundedReceiver<Progress>;
+
+/// A job that runs in the engine; dropped, it stops.
+struct Running(Box<dyn Cancel>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl Attempt {
+    pub(crate) fn new(
+        bus: Bus,
+        of: Assignment,
+        engine: Arc<dyn Engine>,
+        orders: watch::Receiver<Order>,
+        figures: Figures,
+    ) -> Self {
+        let of = Arc::new(of);
+        let publisher = Publisher::new(bus.clone(), Arc::clone(&of));
+        let tip = of.sequence;
+        Self { bus, of, engine, orders, publisher, figures, tip }
+    }
+
+    /// Does the job, and says in the log how it ended, unless it is somebody else's by then.
+    pub(crate) async fn run(mut self) {
+        let exit = match AssertUnwindSafe(self.work()).catch_unwind().await {
+            Ok(Err(exit)) => exit,
+            Ok(Ok(ending)) => ending.into(),
+            Err(_) => Ending::broken("the worker met a fault of its own; its log says which").into(),
+        };
+        if let Some(ending) = self.ending(exit).await {
+            self.conclude(ending).await;
+        }
+    }
+
+    async fn work(&mut self) -> Result<Ending, Exit> {
+        let (instance, attempt) = (self.of.assigned.instance.clone(), self.of.attempt());
+        if !matches!(self.of.assigned.job.task, Task::Embedding { .. }) {
+            self.take_over().await?;
+        }
+        let resumed_tokens =
+            u32::try_from(self.publisher.publication.text().end().tokens).unwrap_or(u32::MAX);
+        let started = Started { instance, attempt, resumed_tokens };
+        let (running, mut reports) = self.begin(started).await?;
+        let outcome = self.follow(&mut reports).await?;
+        drop(running);
+        outcome.map_or_else(|failure| Err(Ending::Failed(failure).into()), |outcome| self.whole(outcome))
+    }
+
+    /// Reads what earlier attempts published, and seals it.
+    async fn take_over(&mut self) -> Result<(), Exit> {
+        while !self.publisher.publication.is_open() {
+            if self.publisher.publication.is_fenced() {
+                return Err(Exit::Ordered(Order::Leave));
+            }
+            tokio::select! {
+                () = self.publisher.drive() => {}
+                order = ordered(&mut self.orders) => return Err(Exit::Ordered(order)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the engine and says so; neither waits for the other.
+    async fn begin(&mut self, started: Started) -> Result<(Running, Reports), Exit> {
+        if *self.orders.borrow() != Order::Proceed {
+            return Err(Exit::Ordered(self.orders.borrow().clone()));
+        }
+        let work = self.order_of_work()?;
+        let (report, reports) = mpsc::unbounded_channel();
+        let engine = Arc::clone(&self.engine);
+        let start = spawn_blocking(move || {
+            let sink = Box::new(move |progress| drop(report.send(progress)));
+            engine.start(work, sink).map(Running)
+        });
+        let said = self.bus.append(&self.of, job::Event::Started(started), &mut self.tip);
+        let (running, said) = tokio::join!(start, said);
+        match said {
+            Verdict::Stored => {}
+            Verdict::Unwanted { sequence, reason } => {
+                return Err(Exit::Ordered(Order::End { sequence, reason }));
+            }
+            Verdict::Gone => return Err(Exit::Ordered(Order::Leave)),
+        }
+        match running {
+            Ok(Ok(running)) => Ok((running, reports)),
+            Ok(Err(failure)) => Err(Ending::Failed(failure).into()),
+            Err(fault) => Err(Ending::broken(format!("the engine failed at the start: {fault}")).into()),
+        }
+    }
+
+    /// What the engine is to do.
+    fn order_of_work(&self) -> Result<Work, Exit> {
+        let job = &self.of.assigned.job;
+        let prompt = match &job.task {
+            Task::Embedding { input } => return Ok(Work::Embed(input.clone())),
+            Task::Chat { messages } => Prompt::Messages(messages.clone()),
+            Task::Completion { prompt } => Prompt::Text(prompt.clone()),
+        };
+        let Some(sampling) = job.sampling.clone() else {
+            let (code, message) =
+                (ProblemCode::InvalidRequest, "a text is asked for without its sampling".into());
+            let problem = Problem { code, message, field: Some("sampling".into()) };
+            return Err(Ending::Failed(Failure { problem, retry: false }).into());
+        };
+        let forced = self.publisher.publication.text().whole().tokens.clone();
+        Ok(Work::Generate(Generate { prompt, forced, sampling }))
+    }
+
+    /// Publishes what the engine reports, until it has done.
+    async fn follow(&mut self, reports: &mut Reports) -> Result<Result<Outcome, Failure>, Exit> {
+        let mut heard = Vec::with_capacity(REPORTS_AT_ONCE);
+        loop {
+            tokio::select! {
+                order = ordered(&mut self.orders) => return Err(Exit::Ordered(order)),
+                count = reports.recv_many(&mut heard, REPORTS_AT_ONCE) => {
+                    if count == 0 {
+                        return Err(Ending::broken("the engine dropped the job without a word").into());
+                    }
+                    for report in heard.drain(..) {
+                        if let Some(done) = self.hear(report) {
+                            return Ok(done);
+                        }
+                    }
+                }
+                () = self.publisher.drive() => {
+                    if self.publisher.publication.is_fenced() {
+                        return Err(Exit::Ordered(Order::Leave));
+                    }
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, report: Progress) -> Option<Result<Outcome, Failure>> {
+        let publication = &mut self.publisher.publication;
+        match report {
+            Progress::Prompt { input, cached } => {
+                publication.read_prompt(publication::Prompt { input, cached });
+            }
+            Progress::Output(Delta { tokens, text, logprobs }) => {
+                let logprobs = logprobs.into_iter().map(|of| with_texts(of, &*self.engine)).collect();
+                publication.push(Piece { tokens, text, logprobs });
+            }
+            Progress::Done(done) => return Some(done),
+        }
+        None
+    }
+
+    /// The ending that the engine's outcome makes.
+    fn whole(&mut self, outcome: Outcome) -> Result<Ending, Exit> {
+        match outcome {
+            Outcome::Text { finish, text } => self.whole_text(finish, &text),
+            Outcome::Vectors { vectors, tokens } => {
+                let vectors = vectors.iter().map(|vector| ByteBuf::from(little_endian(vector))).collect();
+                let output = Box::new(Output { vectors, ..Output::default() });
+                let usage = Usage::of([(Meter::EmbeddingTokens, tokens)]);
+                Ok(Ending::Completed { finish: Finish::Stop, output, usage })
+            }
+        }
+    }
+
+    /// The engine may release text at the end that no token released.
+    fn whole_text(&mut self, finish: Finish, text: &str) -> Result<Ending, Exit> {
+        let publication = &mut self.publisher.publication;
+        let Some(tail) = text.strip_prefix(publication.text().whole().text.as_str()) else {
+            return Err(Ending::broken("the engine's text is not what its tokens released").into());
+        };
+        if !tail.is_empty() {
+            publication.push(Piece { text: tail.to_owned(), ..Piece::default() });
+        }
+        let Piece { tokens, text, logprobs } = publication.text().whole().clone();
+        let output = Box::new(Output { text, tokens, logprobs, vectors: Vec::new() });
+        Ok(Ending::Completed { finish, output, usage: publication.usage() })
+    }
+
+    /// What is to be said at the end; nothing, if the job is somebody else's.
+    async fn ending(&mut self, exit: Exit) -> Option<Ending> {
+        match exit {
+            Exit::Ends(ending) => Some(ending),
+            Exit::Ordered(Order::Leave | Order::Proceed) => None,
+            Exit::Ordered(Order::Stop) => Some(Ending::stopped()),
+            Exit::Ordered(Order::End { sequence, reason }) => {
+                self.tip = self.tip.max(sequence);
+                Some(self.unwanted(reason).await)
+            }
+        }
+    }
+
+    /// What was delivered counts, as far as it is known to be.
+    async fn unwanted(&mut self, reason: String) -> Ending {
+        let resolved = timeout(FLUSH_WAIT, self.publisher.resolve()).await;
+        if resolved.is_err() {
+            tracing::warn!(job = %self.of.key.1, "ending a job though the bus did not say what it stored last");
+        }
+        Ending::Unwanted { reason, usage: self.publisher.publication.delivered().clone() }
+    }
+
+    /// Says how the attempt ended, until that stands in the log or is no longer ours to say.
+    async fn conclude(&mut self, ending: Ending) {
+        let mut ending = self.fit(ending);
+        if let Ending::Failed(_) = ending {
+            let _ = timeout(FLUSH_WAIT, self.publisher.flush()).await;
+        }
+        loop {
+            let event = ending.event(&self.of);
+            let flush = async {
+                if let Ending::Completed { .. } = ending {
+                    let _ = timeout(FLUSH_WAIT, self.publisher.flush()).await;
+                }
+            };
+            let (verdict, ()) = tokio::join!(self.bus.append(&self.of, event, &mut self.tip), flush);
+            match verdict {
+                Verdict::Stored => break self.count(&ending),
+                Verdict::Unwanted { reason, .. } => ending = self.unwanted(reason).await,
+                Verdict::Gone => break tracing::info!(job = %self.of.key.1, "the job is somebody else's"),
+            }
+        }
+    }
+
+    /// The ending, if a message can hold it; else the failure that it can't.
+    fn fit(&self, ending: Ending) -> Ending {
+        let most = self.bus.body_bytes_max();
+        match Event::from(ending.event(&self.of)).encode().len() {
+            bytes if bytes > most => Ending::too_large(bytes, most),
+            _ => ending,
+        }
+    }
+
+    fn count(&self, ending: &Ending) {
+        let (name, usage) = match ending {
+            Ending::Completed { usage, .. } => ("jobs_completed", Some(usage)),
+            Ending::Unwanted { usage, .. } => ("jobs_unwanted", Some(usage)),
+            Ending::Failed(_) => ("jobs_failed", None),
+        };
+        self.figures.counter(name).add(1);
+        if let Some(usage) = usage {
+            self.figures.counter("output_tokens").add(usage.output_tokens());
+            self.figures.counter("prompt_tokens").add(usage.prompt_tokens());
+        }
+    }
+}
+
+/// Waits for an order.
+async fn ordered(orders: &mut watch::Receiver<Order>) -> Order {
+    let order = orders.wait_for(|order| *order != Order::Proceed).await.map(|order| order.clone());
+    match order {
+        Ok(order) => order,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+fn with_texts(of: Logprob, engine: &dyn Engine) -> TokenLogprob {
+    let top = of.top.into_iter().map(|(token, logprob)| (token, engine.token_text(token), logprob)).collect();
+    TokenLogprob { token: of.token, text: engine.token_text(of.token), logprob: of.logprob, top }
+}
+
+fn little_endian(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|value| value.to_le_bytes()).collect()
+}

@@ -1,0 +1,239 @@
+//! The worker's desk: takes what comes, gives each job a task, announces instances, and clears up at the end.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use lowland_events::{
+    Draft, Event, Subject,
+    id::InstanceId,
+    instance::{Ready, Stopped},
+};
+use lowland_host::{Error, Host, clock};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    Config,
+    attempt::Attempt,
+    bus::{Bus, wait_after},
+    engine::Engine,
+    job::{Assignment, Key},
+    mail::Mail,
+    roster::{Command, Order, Roster},
+};
+
+/// Time that jobs have to say how they stand when the worker stops.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Time that saying good-bye may take.
+const GOODBYE_WAIT: Duration = Duration::from_secs(1);
+/// Bytes of a worker's name in the names of its instances: leaves room for the rest in an id.
+const NAME_BYTES: usize = 40;
+
+/// An engine that was loaded, or why one was not; nothing more comes after all are.
+pub(crate) type Loaded = Result<Arc<dyn Engine>, String>;
+
+/// All that a worker has to hand.
+pub(crate) struct Desk {
+    host: Host,
+    config: Config,
+    bus: Bus,
+    roster: Roster,
+    engines: BTreeMap<InstanceId, Arc<dyn Engine>>,
+    orders: HashMap<Key, (u32, watch::Sender<Order>)>,
+    jobs: JoinSet<(Key, u32)>,
+    instances: u32,
+    stopping: bool,
+}
+
+impl Desk {
+    pub(crate) fn new(host: Host, config: Config) -> Self {
+        Self {
+            bus: Bus::of(&host),
+            host,
+            config,
+            roster: Roster::default(),
+            engines: BTreeMap::new(),
+            orders: HashMap::new(),
+            jobs: JoinSet::new(),
+            instances: 0,
+            stopping: false,
+        }
+    }
+
+    /// Works until the host stops, then brings everything to an end.
+    pub(crate) async fn serve(
+        &mut self,
+        mut mail: Mail,
+        mut loaded: mpsc::Receiver<Loaded>,
+    ) -> Result<(), Error> {
+        let outcome = self.work(&mut mail, &mut loaded).await;
+        self.stop(&mut mail).await;
+        outcome
+    }
+
+    async fn work(&mut self, mail: &mut Mail, loaded: &mut mpsc::Receiver<Loaded>) -> Result<(), Error> {
+        let stop = self.host.stop.clone();
+        let mut problems = Vec::new();
+        let mut loading = true;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                event = mail.next() => {
+                    for command in self.roster.take(&event) {
+                        self.obey(command).await;
+                    }
+                }
+                Some(ended) = self.jobs.join_next() => self.ended(ended),
+                engine = loaded.recv(), if loading => match engine {
+                    Some(Ok(engine)) => self.announce(engine).await,
+                    Some(Err(problem)) => problems.push(problem),
+                    None if problems.is_empty() => {
+                        loading = false;
+                        self.host.health.ready();
+                    }
+                    None => return Err(Error::Other(problems.join("\n"))),
+                },
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Begin(of) => self.begin(*of),
+            Command::Tell(key, order) => self.tell(&key, &order),
+            Command::Announce(lost) => {
+                tracing::warn!(instance = %lost, "taken for lost; going on under another name");
+                if let Some(engine) = self.engines.remove(&lost).filter(|_| !self.stopping) {
+                    self.announce(engine).await;
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, of: Assignment) {
+        let Some(engine) = self.engines.get(&of.assigned.instance).cloned() else { return };
+        tracing::info!(account = %of.key.0, job = %of.key.1, attempt = of.attempt(), "assigned");
+        let (key, attempt) = (of.key.clone(), of.attempt());
+        let first = if self.stopping { Order::Stop } else { Order::Proceed };
+        let (order, orders) = watch::channel(first);
+        self.orders.insert(key.clone(), (attempt, order));
+        let attempt_at_job = Attempt::new(self.bus.clone(), of, engine, orders, self.host.figures.clone());
+        self.jobs.spawn(async move {
+            attempt_at_job.run().await;
+            (key, attempt)
+        });
+        self.count();
+    }
+
+    fn tell(&self, key: &Key, order: &Order) {
+        if let Some((_, orders)) = self.orders.get(key) {
+            orders.send_if_modified(|now| {
+                let overrules = order.overrules(now);
+                if overrules {
+                    *now = order.clone();
+                }
+                overrules
+            });
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Key, u32), tokio::task::JoinError>) {
+        match ended {
+            Ok((key, attempt)) => {
+                self.roster.ended(&key, attempt);
+                if self.orders.get(&key).is_some_and(|(of, _)| *of == attempt) {
+                    self.orders.remove(&key);
+                }
+            }
+            Err(fault) => tracing::error!(%fault, "a job's task failed"),
+        }
+        self.count();
+    }
+
+    fn count(&self) {
+        self.host.figures.gauge("jobs_running").set(i64::try_from(self.jobs.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Says that the engine takes jobs, under a name that was never used before.
+    async fn announce(&mut self, engine: Arc<dyn Engine>) {
+        self.instances += 1;
+        let instance = name(self.config.worker.as_str(), self.host.instance.as_str(), self.instances);
+        let model = engine.model();
+        let ready = Ready {
+            worker: self.config.worker.clone(),
+            process: self.host.instance.clone(),
+            region: self.config.region.clone(),
+            ability: model.ability,
+            slots: model.slots,
+            context_tokens: model.context_tokens,
+            ask: self.config.ask,
+            provider: model.provider.clone(),
+        };
+        // Before it is announced, so that the first assignment finds it.
+        self.roster.add(instance.clone());
+        self.engines.insert(instance.clone(), Arc::clone(&engine));
+        let stop = self.host.stop.clone();
+        tokio::select! {
+            () = self.say(&engine, &instance, "ready", ready) => {
+                tracing::info!(%instance, model = %engine.model().id, "ready");
+            }
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn say(&self, engine: &Arc<dyn Engine>, of: &InstanceId, name: &str, what: impl Into<Event>) {
+        let subject = Subject::instance(&engine.model().id, of, name);
+        let draft = Draft::new(subject, what, of.as_str(), &self.bus.source, clock::now());
+        while let Err(error) = self.bus.log.append(draft.entry()).await {
+            wait_after(&error, &draft.subject.to_string()).await;
+        }
+    }
+
+    /// Ends every job, then says that no more are taken.
+    async fn stop(&mut self, mail: &mut Mail) {
+        self.stopping = true;
+        self.host.health.not_ready("stopping");
+        for key in self.orders.keys() {
+            self.tell(key, &Order::Stop);
+        }
+        let until = Instant::now() + STOP_GRACE;
+        if timeout_at(until, self.end_jobs(mail)).await.is_err() {
+            tracing::warn!(jobs = self.jobs.len(), "stopping with jobs that could not say how they stand");
+        }
+        let stopped = Stopped { reason: "the worker was stopped".into() };
+        for (instance, engine) in &self.engines {
+            let said = timeout(GOODBYE_WAIT, self.say(engine, instance, "stopped", stopped.clone())).await;
+            if said.is_err() {
+                return tracing::warn!("the log does not answer; the scheduler will notice the silence");
+            }
+        }
+    }
+
+    async fn end_jobs(&mut self, mail: &mut Mail) {
+        while !self.jobs.is_empty() {
+            tokio::select! {
+                event = mail.next() => {
+                    for command in self.roster.take(&event) {
+                        self.obey(command).await;
+                    }
+                }
+                Some(ended) = self.jobs.join_next() => self.ended(ended),
+            }
+        }
+    }
+}
+
+/// `<worker>-<8 hex of the process>-<number>`: the process is never used twice, so neither is this.
+fn name(worker: &str, process: &str, number: u32) -> InstanceId {
+    let worker = &worker[..worker.len().min(NAME_BYTES)];
+    let process = process.rsplit('-').next().unwrap_or(process);
+    let process = &process[..process.len().min(8)];
+    InstanceId::new(format!("{worker}-{process}-{number}"))
+        .expect("parts of ids, joined by dashes, are an id")
+}
