@@ -8,6 +8,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Deepest nesting of a body; deeper ones are refused before they can exhaust the stack.
 pub const BODY_DEPTH_MAX: usize = 64;
 
+/// Largest MessagePack body whose error is explained by reading it again, in bytes: values take much more room than bytes.
+const EXPLAINED_BYTES_MAX: usize = 1 << 20;
+
 /// A body that is not what its type says: where, and what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{problem}", if .field.is_empty() { String::new() } else { format!("field `{}`: ", .field) })]
@@ -66,7 +69,8 @@ pub fn from_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
         Encoding::MessagePack => {
             let mut reader = rmp_serde::Deserializer::from_read_ref(body);
             reader.set_max_depth(BODY_DEPTH_MAX);
-            serde_path_to_error::deserialize(&mut reader).map_err(at_path)
+            serde_path_to_error::deserialize(&mut reader)
+                .map_err(|error| explained::<T>(body, at_path(error)))
         }
         Encoding::Json => {
             let mut reader = serde_json::Deserializer::from_slice(body);
@@ -85,6 +89,23 @@ pub fn from_msgpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
 fn at_path<E: std::error::Error>(error: serde_path_to_error::Error<E>) -> BodyError {
     let path = error.path().to_string();
     BodyError::new(if path == "." { String::new() } else { path }, error.inner().to_string())
+}
+
+/// The MessagePack reader speaks of markers where a type is wrong. Read once more, as a value of its own, the same body
+/// says which value came and which was expected, as JSON's reader does.
+fn explained<T: DeserializeOwned>(body: &[u8], error: BodyError) -> BodyError {
+    if body.len() > EXPLAINED_BYTES_MAX {
+        return error;
+    }
+    let mut rest = body;
+    let Ok(value) = rmpv::decode::read_value_with_max_depth(&mut rest, BODY_DEPTH_MAX) else { return error };
+    match serde_path_to_error::deserialize::<_, T>(value) {
+        Ok(_) => error,
+        Err(again) => {
+            let rmpv::ext::Error::Syntax(problem) = again.inner();
+            BodyError { problem: problem.clone(), ..at_path(again) }
+        }
+    }
 }
 
 /// Reads any body as a MessagePack value.
@@ -125,7 +146,9 @@ mod tests {
             b"{\"list\":[{\"number\":7},{\"number\":\"x\"}]}".to_vec(),
             rmp_serde::to_vec_named(&serde_json::json!({"list":[{"number":7},{"number":"x"}]})).unwrap(),
         ] {
-            assert_eq!(from_body::<Outer>(&body).unwrap_err().field, "list[1].number");
+            let error = from_body::<Outer>(&body).unwrap_err();
+            assert_eq!(error.field, "list[1].number");
+            assert!(error.problem.starts_with("invalid type: string \"x\", expected u8"), "{error}");
         }
     }
 

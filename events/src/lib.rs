@@ -19,6 +19,7 @@ pub mod metric;
 pub mod money;
 pub mod request;
 pub mod retention;
+pub mod schema;
 pub mod snapshot;
 pub mod stream;
 pub mod subject;

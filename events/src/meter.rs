@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::money::Money;
@@ -27,9 +27,16 @@ pub enum Meter {
     Bytes,
 }
 
+/// Says in the schema of a map by meter which names there are.
+fn keyed_by_meter(schema: &mut Schema) {
+    let meter = Meter::json_schema(&mut SchemaGenerator::default());
+    schema.insert("propertyNames".to_owned(), meter.into());
+}
+
 /// Quantities by meter; a meter that is absent is zero.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(transform = keyed_by_meter)]
 pub struct Usage(pub BTreeMap<Meter, u64>);
 
 impl Usage {
@@ -62,4 +69,5 @@ impl Usage {
 /// Prices by meter, in micro-units for a million of the meter's unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(transform = keyed_by_meter)]
 pub struct Rates(pub BTreeMap<Meter, Money>);

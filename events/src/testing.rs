@@ -83,7 +83,8 @@ impl NatsServer {
         let folder = self.folder.path();
         let config = folder.join("nats-server.conf");
         fs::write(&config, self.config(folder)).expect("the temporary folder can be written to");
-        let log = fs::File::create(folder.join("stdout.log")).expect("the temporary folder can be written to");
+        let log =
+            fs::File::create(folder.join("stdout.log")).expect("the temporary folder can be written to");
         let mut child = Command::new(&binary)
             .arg("-c")
             .arg(&config)

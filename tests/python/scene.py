@@ -46,6 +46,15 @@ def raises(kind, call, *parts):
     raise AssertionError(f"no {kind.__name__}, but {result!r}")
 
 
+async def raises_async(kind, call):
+    """What `call` awaits fails with `kind`."""
+    try:
+        result = await call
+    except kind:
+        return
+    raise AssertionError(f"no {kind.__name__}, but {result!r}")
+
+
 async def bus():
     """A plain NATS client with the tenant's password."""
     return await nats.connect(

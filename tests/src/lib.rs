@@ -1,1 +1,15 @@
-//! End-to-end suites.
+//! What the end-to-end suites share: a whole system of real processes, official Python clients to use it with, and an
+//! audit of the log that they leave behind.
+//!
+//! What is missing makes a test fail, never skip, and the failure names the command that mends it.
+
+pub mod audit;
+pub mod binary;
+pub mod bounded;
+pub mod python;
+pub mod system;
+
+/// Ends the test with what is wrong and the command that mends it.
+pub(crate) fn missing(what: &str, mend: &str) -> ! {
+    panic!("{what}\n    mend it with: {mend}");
+}

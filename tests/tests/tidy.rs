@@ -89,11 +89,14 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 fn dependencies_point_one_way() {
     let mut wrong = Vec::new();
     for (folder, allowed) in MAY_DEPEND {
-        let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("the crate has a manifest");
+        let text =
+            fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("the crate has a manifest");
         let manifest: toml::Table = text.parse().expect("a manifest is TOML");
         let dependencies = manifest["dependencies"].as_table().expect("a table").keys();
         let ours = dependencies.filter(|name| name.starts_with("lowland"));
-        wrong.extend(ours.filter(|name| !allowed.contains(&name.as_str())).map(|name| format!("{folder} -> {name}")));
+        wrong.extend(
+            ours.filter(|name| !allowed.contains(&name.as_str())).map(|name| format!("{folder} -> {name}")),
+        );
     }
     assert!(wrong.is_empty(), "dependencies against the direction: {wrong:#?}");
 }
@@ -107,9 +110,9 @@ fn subjects_are_spelt_in_one_file() {
             continue;
         }
         for (number, line) in code(&text) {
-            let spelt = domains
-                .iter()
-                .any(|domain| ["lowland", "live"].iter().any(|root| line.contains(&format!("\"{root}.{domain}"))));
+            let spelt = domains.iter().any(|domain| {
+                ["lowland", "live"].iter().any(|root| line.contains(&format!("\"{root}.{domain}")))
+            });
             if spelt {
                 strays.push(format!("{name}:{number}: {}", line.trim()));
             }
@@ -140,7 +143,8 @@ fn files_have_one_subject() {
 
 #[test]
 fn what_decides_is_pure() {
-    let forbidden = [".await", "async fn", "SystemTime::now", "Instant::now", "clock::now", "rand::rng", "std::env"];
+    let forbidden =
+        [".await", "async fn", "SystemTime::now", "Instant::now", "clock::now", "rand::rng", "std::env"];
     let mut impure = Vec::new();
     for (name, text) in sources() {
         let file = name.rsplit('/').next().unwrap_or_default();

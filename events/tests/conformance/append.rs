@@ -33,7 +33,8 @@ pub(crate) async fn what_is_appended_is_read_in_order(fixture: &mut impl Fixture
 pub(crate) async fn any_bytes_are_kept(fixture: &mut impl Fixture) {
     let log = with_streams(fixture, &[stream::log()]).await;
     let every_byte: Vec<u8> = (0..=255).cycle().take(100_000).collect();
-    let bodies = [Bytes::new(), Bytes::from_static(b"\0"), Bytes::from_static(b"\r\n\r\nMSG"), every_byte.into()];
+    let bodies =
+        [Bytes::new(), Bytes::from_static(b"\0"), Bytes::from_static(b"\r\n\r\nMSG"), every_byte.into()];
     for (n, body) in bodies.iter().enumerate() {
         let mut entry = entry(&format!("job.acme.j{n}.submitted"), "noise");
         entry.payload = body.clone();
@@ -51,8 +52,7 @@ pub(crate) async fn headers_are_kept(fixture: &mut impl Fixture) {
     let mut shown = entry.headers.clone();
     shown.set("Nats-Msg-Id", entry.id.to_string());
     log.append(entry.clone()).await.unwrap();
-    let mut follow =
-        log.follow(stream::LOG, &[], lowland_events::log::Start::At(0)).await.unwrap();
+    let mut follow = log.follow(stream::LOG, &[], lowland_events::log::Start::At(0)).await.unwrap();
     assert_eq!(follow.next().await.unwrap().headers, shown);
     assert_eq!(all(&log, stream::LOG).await[0].headers, shown);
     assert_eq!(log.last(stream::LOG, &aggregate(&entry)).await.unwrap().unwrap().headers, shown);
@@ -139,7 +139,8 @@ pub(crate) async fn another_message_is_no_repetition(fixture: &mut impl Fixture)
 
 pub(crate) async fn a_lost_acknowledgement_doubles_nothing(fixture: &mut impl Fixture) {
     let log = with_streams(fixture, &[stream::log()]).await;
-    for (n, entry) in [entry("job.acme.j1.submitted", "a"), guarded("job.acme.j2.submitted", "a", 0)].iter().enumerate()
+    for (n, entry) in
+        [entry("job.acme.j1.submitted", "a"), guarded("job.acme.j2.submitted", "a", 0)].iter().enumerate()
     {
         fixture.lose_acknowledgement();
         let appended = append_until_answered(&log, std::slice::from_ref(entry)).await.unwrap();
@@ -151,7 +152,10 @@ pub(crate) async fn a_lost_acknowledgement_doubles_nothing(fixture: &mut impl Fi
 pub(crate) async fn a_subject_without_stream_is_said(fixture: &mut impl Fixture) {
     let log = with_streams(fixture, &[stream::log()]).await;
     let outcome = log.append(entry("token.acme.j1.1", "a")).await;
-    assert!(matches!(&outcome, Err(AppendError::NoStream(subject)) if subject == "lowland.token.acme.j1.1"), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Err(AppendError::NoStream(subject)) if subject == "lowland.token.acme.j1.1"),
+        "{outcome:?}"
+    );
 }
 
 pub(crate) async fn a_body_that_is_too_large_is_refused(fixture: &mut impl Fixture) {

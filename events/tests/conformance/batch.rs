@@ -112,7 +112,8 @@ pub(crate) async fn batches_are_not_interleaved(fixture: &mut impl Fixture) {
     for (n, appended) in batches.into_iter().enumerate() {
         let last = appended.unwrap().sequence;
         let place = usize::try_from(last).unwrap();
-        let stored: Vec<&str> = records[place - 5..place].iter().map(|record| record.subject.as_str()).collect();
+        let stored: Vec<&str> =
+            records[place - 5..place].iter().map(|record| record.subject.as_str()).collect();
         let sent = batch(n);
         assert_eq!(stored, sent.iter().map(|entry| entry.subject.as_str()).collect::<Vec<_>>());
     }

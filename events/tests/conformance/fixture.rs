@@ -121,13 +121,17 @@ pub(crate) async fn with_streams(fixture: &impl Fixture, specs: &[StreamSpec]) -
 pub(crate) async fn fill(log: &SharedLog, count: u64) -> Vec<u64> {
     let mut sequences = Vec::new();
     for n in 0..count {
-        sequences.push(log.append(entry(&format!("job.acme.j{n}.submitted"), "fill")).await.unwrap().sequence);
+        sequences
+            .push(log.append(entry(&format!("job.acme.j{n}.submitted"), "fill")).await.unwrap().sequence);
     }
     sequences
 }
 
 /// Appends until the log has answered.
-pub(crate) async fn append_until_answered(log: &SharedLog, entries: &[Entry]) -> Result<Appended, AppendError> {
+pub(crate) async fn append_until_answered(
+    log: &SharedLog,
+    entries: &[Entry],
+) -> Result<Appended, AppendError> {
     loop {
         match log.append_batch(entries.to_vec()).await {
             Err(AppendError::Unanswered(_)) => {}

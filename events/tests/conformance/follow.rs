@@ -153,7 +153,8 @@ pub(crate) async fn a_missing_stream_is_said(fixture: &mut impl Fixture) {
     let filter = Filter::domain(Domain::Job);
     assert!(matches!(log.last(stream::LOG, &filter).await, Err(Error::NoStream(_))));
     assert!(matches!(log.purge(stream::LOG, &filter, 9).await, Err(Error::NoStream(_))));
-    let consume = log.consume(stream::LOG, "reader", &[], lowland_events::log::ConsumeSettings::default()).await;
+    let consume =
+        log.consume(stream::LOG, "reader", &[], lowland_events::log::ConsumeSettings::default()).await;
     assert!(matches!(consume, Err(Error::NoStream(_))));
 }
 

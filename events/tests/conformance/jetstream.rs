@@ -1,9 +1,10 @@
 //! What only a real server can do to us: users without permissions, and a crash under load.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream as futures_stream};
 use lowland_events::{
+    Domain, Filter, Subject,
     log::{
         AppendError, ConsumeSettings, Error, SharedLog, Start,
         jetstream::{Connection, Credentials, JetStreamLog},
@@ -51,7 +52,8 @@ async fn what_the_user_may_not_is_refused_by_name() {
     let reader = connect(&user(&server, "reader", "some", Some("_INBOX_reader"))).await;
     reader.ensure(&stream::log()).await.expect("nothing is to be changed, so it may");
     assert_eq!(all(&reader, stream::LOG).await.len(), 2);
-    let Err(AppendError::Refused(text)) = reader.append(entry("job.acme.j1.submitted", "forged")).await else {
+    let Err(AppendError::Refused(text)) = reader.append(entry("job.acme.j1.submitted", "forged")).await
+    else {
         panic!("a forged event was not refused");
     };
     refused(&text, "lowland.job.acme.j1.submitted");
@@ -109,7 +111,11 @@ async fn crashes_under_load_lose_and_double_nothing() {
     let mut follow = log.follow(stream::LOG, &[], Start::At(0)).await.unwrap();
     let writer = log.clone();
     let writing = tokio::spawn(async move {
-        futures_stream::iter(0..MESSAGES).map(|n| append(writer.clone(), n)).buffer_unordered(64).collect::<Vec<u64>>().await
+        futures_stream::iter(0..MESSAGES)
+            .map(|n| append(writer.clone(), n))
+            .buffer_unordered(64)
+            .collect::<Vec<u64>>()
+            .await
     });
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(150)).await;
@@ -151,4 +157,76 @@ async fn a_busy_reader_is_not_given_what_it_cannot_take() {
         soon(idle.next()).await.unwrap().ack.ack().await.unwrap();
     }
     long.ack.ack().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_grew_old_unseen_goes_back_and_comes_again() {
+    let server = NatsServer::start();
+    let log = connect(&Connection { url: server.url(), ..Connection::default() }).await;
+    log.ensure(&stream::log()).await.unwrap();
+    fill(&log, 200).await;
+    let settings = ConsumeSettings { ack_wait_ms: 1000, unacked_max: 500 };
+    let mut consume = log.consume(stream::LOG, "reader", &[], settings).await.unwrap();
+    let mut seen = BTreeSet::new();
+    while seen.len() < 200 {
+        let delivery = soon(consume.next()).await.unwrap();
+        if seen.len() == 50 {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+        }
+        seen.insert(delivery.record.sequence);
+        delivery.ack.ack().await.unwrap();
+    }
+    assert_eq!(seen, (1..=200).collect());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stored_is_published_again_for_plain_subscribers() {
+    let server = NatsServer::start();
+    let log =
+        JetStreamLog::connect(&Connection { url: server.url(), ..Connection::default() }).await.unwrap();
+    let mut live = log.client().subscribe("live.>").await.unwrap();
+    let log: SharedLog = Arc::new(log);
+    for spec in stream::all() {
+        log.ensure(&spec).await.unwrap();
+    }
+    for rest in
+        ["job.acme.j1.submitted", "token.acme.j1.1", "metric.worker.w1.sampled", "request.acme.j1.rejected"]
+    {
+        log.append(entry(rest, "a")).await.unwrap();
+        let message = soon(live.next()).await.unwrap();
+        let subject: Subject = format!("lowland.{rest}").parse().unwrap();
+        assert_eq!(message.subject.as_str(), subject.live());
+        assert_eq!(message.headers.unwrap().get("Nats-Sequence").unwrap().as_str(), "1");
+    }
+    log.append(entry("request.acme.j2.posted", "a")).await.unwrap();
+    log.append(entry("token.acme.j2.1", "a")).await.unwrap();
+    let next = soon(live.next()).await.unwrap();
+    assert_eq!(next.subject.as_str(), "live.token.acme.j2.1", "requests themselves are nobody's to hear");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_somebody_else_made_is_read_or_said() {
+    let server = NatsServer::start();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let theirs = async_nats::jetstream::stream::Config {
+        name: stream::LOG.to_owned(),
+        subjects: vec![Filter::domain(Domain::Job).to_string()],
+        ..Default::default()
+    };
+    async_nats::jetstream::new(client.clone()).create_stream(theirs).await.unwrap();
+    let log: SharedLog = Arc::new(JetStreamLog::from_client(client));
+    let mut noisy = entry("job.acme.j1.submitted", "a");
+    noisy.headers.set("ce-type", "lowland.job.submitted.v1");
+    log.append(noisy.clone()).await.unwrap();
+    let jobs = Filter::domain(Domain::Job);
+    let last = log.last(stream::LOG, &jobs).await.unwrap().unwrap();
+    assert_eq!(
+        (last.payload, last.headers.value("ce-type")),
+        (noisy.payload, Some("lowland.job.submitted.v1"))
+    );
+    assert_eq!(log.last(stream::LOG, &Filter::domain(Domain::Account)).await.unwrap(), None);
+    let Err(Error::Refused(text)) = log.read(stream::LOG, &[], 0, 9).await else { panic!("it was read") };
+    refused(&text, stream::LOG);
+    log.ensure(&stream::log()).await.unwrap();
+    assert_eq!(all(&log, stream::LOG).await.len(), 1);
 }

@@ -7,7 +7,10 @@ mod consume;
 mod fixture;
 mod follow;
 mod jetstream;
+mod memory;
 mod proxy;
+mod retention;
+mod snapshot;
 mod streams;
 
 use fixture::{JetStreamFixture, MemoryFixture};
@@ -95,4 +98,14 @@ conformance! {
         bytes_are_bounded
         old_messages_go
         a_stream_on_disk_survives_a_restart;
+    snapshot:
+        the_newest_snapshot_is_found
+        a_snapshot_of_other_logic_is_not_used
+        a_snapshot_that_was_damaged_is_not_used
+        a_large_state_is_kept_in_parts
+        an_older_snapshot_does_not_replace_a_newer
+        folds_are_kept_apart;
+    retention:
+        what_is_over_and_old_goes_and_money_stays
+        the_first_young_message_is_found;
 }

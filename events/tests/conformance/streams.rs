@@ -44,7 +44,8 @@ pub(crate) async fn a_clash_names_what_differs(fixture: &mut impl Fixture) {
 
 pub(crate) async fn a_clash_of_subjects_names_the_stream(fixture: &mut impl Fixture) {
     let log = with_streams(fixture, &[stream::log()]).await;
-    let clash = log.ensure(&StreamSpec { subjects: vec![Filter::domain(Domain::Job)], ..stream::requests() }).await;
+    let clash =
+        log.ensure(&StreamSpec { subjects: vec![Filter::domain(Domain::Job)], ..stream::requests() }).await;
     let Err(Error::Clash { stream, .. }) = clash else { panic!("{clash:?}") };
     assert_eq!(stream, stream::REQUESTS);
 }
@@ -81,8 +82,12 @@ pub(crate) async fn the_last_of_a_filter_is_found(fixture: &mut impl Fixture) {
     let log = with_streams(fixture, &[stream::log()]).await;
     let job = aggregate(&entry("job.acme.j1.submitted", "a"));
     assert_eq!(log.last(stream::LOG, &job).await.unwrap(), None);
-    for rest in ["job.acme.j1.submitted", "job.acme.j1.assigned.w1", "job.acme.j11.submitted", "job.other.j1.submitted"]
-    {
+    for rest in [
+        "job.acme.j1.submitted",
+        "job.acme.j1.assigned.w1",
+        "job.acme.j11.submitted",
+        "job.other.j1.submitted",
+    ] {
         log.append(entry(rest, "a")).await.unwrap();
     }
     let last = |filter: Filter| {

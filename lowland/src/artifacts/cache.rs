@@ -63,7 +63,8 @@ impl Cache {
     /// Waits for the lock; calls `waiting` first when somebody else holds it.
     pub fn lock(&self, waiting: impl FnOnce()) -> io::Result<Lock> {
         fs::create_dir_all(&self.root)?;
-        let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(self.root.join(LOCK))?;
+        let file =
+            fs::OpenOptions::new().create(true).truncate(false).write(true).open(self.root.join(LOCK))?;
         if file.try_lock().is_err() {
             waiting();
             file.lock()?;
@@ -97,8 +98,7 @@ impl Cache {
 /// ONNX Runtime's own library in a folder that also holds its providers (`libonnxruntime_providers_...`).
 pub fn library_in(dir: &Path) -> Option<PathBuf> {
     let entries = fs::read_dir(dir).ok()?;
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.")))
+    entries.flatten().map(|entry| entry.path()).find(|path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime."))
+    })
 }

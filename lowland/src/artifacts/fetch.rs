@@ -80,7 +80,6 @@ pub enum Error {
         /// The cache folder.
         cache: String,
         /// What pip or the search for it said.
-        #[source]
         cause: Box<pip::Error>,
         /// What to do instead.
         way_out: String,
@@ -113,7 +112,6 @@ pub enum Error {
         /// The wheel.
         file: String,
         /// Why.
-        #[source]
         cause: unpack::Error,
     },
     /// The cache folder cannot be used.
@@ -122,7 +120,6 @@ pub enum Error {
         /// The cache folder.
         cache: String,
         /// Why.
-        #[source]
         cause: io::Error,
     },
 }

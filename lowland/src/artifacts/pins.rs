@@ -88,35 +88,10 @@ pub struct Model {
     pub id: String,
     /// SPDX id of its licence.
     pub license: String,
-    /// What the user accepts by pulling it, where its licence is not a free one.
-    pub terms: Option<String>,
-    /// Served by default.
-    #[serde(default)]
-    pub default: bool,
-    /// The files, or the parts of the one file.
-    pub files: Vec<ModelFile>,
-    /// What the parts are joined into.
-    pub joined: Option<Joined>,
-}
-
-/// A file or folder inside an unpacked artifact.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelFile {
-    /// [`Artifact::name`]
+    /// [`Artifact::name`] of what it is in.
     pub artifact: String,
-    /// Path inside it.
+    /// Path inside that: a file or a folder.
     pub path: String,
-}
-
-/// A file that is published in parts.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Joined {
-    /// File name of the whole.
-    pub file: String,
-    /// SHA-256 of the whole, in hex.
-    pub sha256: String,
 }
 
 /// The platform this was built for, as `artifacts.toml` spells it.
@@ -140,9 +115,9 @@ impl Pins {
         self.artifacts.iter().filter(|artifact| !artifact.optional)
     }
 
-    /// The artifacts that a model is made of.
-    pub fn of_model<'a>(&'a self, model: &'a Model) -> impl Iterator<Item = &'a Artifact> {
-        model.files.iter().filter_map(|file| self.artifact(&file.artifact))
+    /// Whether the artifact is a model.
+    pub fn is_model(&self, artifact: &Artifact) -> bool {
+        self.models.iter().any(|model| model.artifact == artifact.name)
     }
 }
 
@@ -181,12 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn each_model_is_made_of_artifacts_that_exist() {
+    fn each_model_is_in_an_artifact_that_is_fetched_by_default() {
         for model in &PINS.models {
-            assert_eq!(PINS.of_model(model).count(), model.files.len(), "{}", model.id);
-            assert!(model.files.len() == 1 || model.joined.is_some(), "{}", model.id);
-            let optional = PINS.of_model(model).all(|artifact| artifact.optional);
-            assert_ne!(model.default, optional, "{}: default models are fetched by default", model.id);
+            let artifact = PINS.artifact(&model.artifact).unwrap_or_else(|| panic!("{}", model.id));
+            assert!(!artifact.optional && PINS.is_model(artifact), "{}", model.id);
         }
     }
 

@@ -16,7 +16,9 @@ use super::pins::{Artifact, Wheel};
 /// How often the growing download is looked at.
 const POLL: Duration = Duration::from_millis(100);
 /// How much of what pip prints is kept for an error, in bytes from the end.
-const PRINTED_BYTES_MAX: usize = 2000;
+const PRINTED_BYTES_MAX: usize = 4000;
+/// What pip says again and again before it gives up.
+const RETRYING: &str = "WARNING: Retrying";
 /// Names a Python may go by, best first.
 const PYTHONS: [&str; 2] = ["python3", "python"];
 
@@ -161,5 +163,6 @@ fn end_of(log: &Path) -> String {
     }
     let start = bytes.len().saturating_sub(PRINTED_BYTES_MAX);
     let text = String::from_utf8_lossy(&bytes[start..]);
-    text.lines().map(|line| format!("  {line}\n")).collect::<String>().trim_end().to_owned()
+    let telling = text.lines().filter(|line| !line.trim().is_empty() && !line.contains(RETRYING));
+    telling.map(|line| format!("  {line}\n")).collect::<String>().trim_end().to_owned()
 }

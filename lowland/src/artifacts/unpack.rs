@@ -104,7 +104,10 @@ mod tests {
         let folder = "onnxruntime/capi";
         assert!(is_library("onnxruntime/capi/libonnxruntime.so.1.31.1", folder));
         assert!(is_library("onnxruntime/capi/libonnxruntime.1.31.1.dylib", folder));
-        assert!(!is_library("onnxruntime/capi/onnxruntime_pybind11_state.cpython-312-x86_64-linux-gnu.so", folder));
+        assert!(!is_library(
+            "onnxruntime/capi/onnxruntime_pybind11_state.cpython-312-x86_64-linux-gnu.so",
+            folder
+        ));
         assert!(!is_library("onnxruntime/libother.so", folder));
     }
 

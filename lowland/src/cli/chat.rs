@@ -20,6 +20,9 @@ use crate::{
     supervise::state::Up,
 };
 
+/// How freely the model chooses, unless said otherwise: small models ramble at the API's own default of 1.
+const TEMPERATURE: f32 = 0.3;
+
 /// Talk with a model; the answer streams
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -56,7 +59,9 @@ struct Chat {
 
 impl Chat {
     fn new(up: Up, ask: Ask) -> Result<Self> {
-        let Some(gateway) = up.gateway_url else { bail!("no gateway runs here; `lowland submit` needs none") };
+        let Some(gateway) = up.gateway_url else {
+            bail!("no gateway runs here; `lowland submit` needs none")
+        };
         let url = format!("{gateway}/v1/chat/completions");
         Ok(Self { http: reqwest::Client::new(), url, key: up.api_key, ask, history: Vec::new() })
     }
@@ -96,12 +101,15 @@ impl Chat {
     }
 
     fn body(&self) -> Value {
-        let messages: Vec<Value> =
-            self.history.iter().map(|message| json!({ "role": message.role, "content": message.content })).collect();
+        let messages: Vec<Value> = self
+            .history
+            .iter()
+            .map(|message| json!({ "role": message.role, "content": message.content }))
+            .collect();
         let mut body = json!({ "model": self.ask.model.as_deref().unwrap_or(DEFAULT_MODEL), "messages": messages, "stream": true });
         for (name, value) in [
             ("max_tokens", self.ask.max_tokens.map(Value::from)),
-            ("temperature", self.ask.temperature.map(Value::from)),
+            ("temperature", Some(self.ask.temperature.unwrap_or(TEMPERATURE).into())),
             ("seed", self.ask.seed.map(Value::from)),
         ] {
             if let Some(value) = value {

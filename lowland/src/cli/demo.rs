@@ -25,6 +25,8 @@ use crate::{
 
 /// What is asked when nothing is said.
 const QUESTION: &str = "In two sentences: why do rivers flow to the sea?";
+/// A small model writes its best when it takes the likeliest token; also, everybody sees the same answer.
+const TEMPERATURE: f32 = 0.0;
 /// Most tokens of the answer, unless said otherwise: the demo is to end.
 const TOKENS: u32 = 120;
 
@@ -83,7 +85,7 @@ async fn conversation(log: &SharedLog, up: &Up, args: &Args) -> Result<ExitCode>
         model: args.ask.model.clone().unwrap_or_else(|| DEFAULT_MODEL.into()),
         messages: Some(args.ask.messages(&args.question)),
         max_tokens: Some(args.ask.max_tokens.unwrap_or(TOKENS)),
-        temperature: args.ask.temperature,
+        temperature: Some(args.ask.temperature.unwrap_or(TEMPERATURE)),
         seed: args.ask.seed,
         ..Posted::default()
     };

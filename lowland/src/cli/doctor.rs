@@ -7,8 +7,14 @@ use serde::Serialize;
 
 use super::Context;
 use crate::{
-    artifacts::{fetch::Fetcher, pins::{Artifact, PINS}, pip::Pip, progress::Progress},
+    artifacts::{
+        fetch::Fetcher,
+        pins::{Artifact, Model, PINS},
+        pip::Pip,
+        progress::Progress,
+    },
     folders,
+    models::{install, store::Store},
     paint::Paint,
     supervise::{
         ports,
@@ -49,8 +55,10 @@ fn finding(what: &str, verdict: Verdict, detail: impl Into<String>, mend: Option
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
     let fetcher = context.fetcher(Progress::Silent)?;
-    let mut findings: Vec<Finding> = PINS.defaults().map(|artifact| artifact_is_there(&fetcher, artifact)).collect();
-    let complete = findings.iter().all(|finding| finding.verdict == Verdict::Good);
+    let programs = PINS.defaults().filter(|artifact| !PINS.is_model(artifact));
+    let mut findings: Vec<Finding> = programs.map(|artifact| artifact_is_there(&fetcher, artifact)).collect();
+    findings.extend(models(&fetcher));
+    let complete = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     findings.push(pip(&context.env, complete));
     findings.push(space("space for data", &context.data, DATA_FREE_BYTES_MIN));
     findings.extend(running(context));
@@ -71,7 +79,41 @@ fn artifact_is_there(fetcher: &Fetcher, artifact: &Artifact) -> Finding {
             let detail = format!("not fetched yet ({})", artifact.purpose);
             finding(&what, Verdict::Bad, detail, Some(&format!("lowland fetch {}", artifact.name)))
         }
-        Err(error) => finding(&what, Verdict::Bad, error.to_string(), Some("unset that variable, or correct it")),
+        Err(error) => {
+            finding(&what, Verdict::Bad, error.to_string(), Some("unset that variable, or correct it"))
+        }
+    }
+}
+
+/// The models of the folder that the environment names, or the default ones.
+fn models(fetcher: &Fetcher) -> Vec<Finding> {
+    let store = install::store(fetcher);
+    if install::replacement(fetcher).is_some() {
+        let ids: Vec<String> =
+            store.list().into_iter().filter_map(|model| Some(model.manifest.ok()?.id)).collect();
+        let folder = store.root().display();
+        return vec![match ids.is_empty() {
+            false => finding("models", Verdict::Good, format!("{} in {folder}", ids.join(", ")), None),
+            true => {
+                let mend = Some("lowland model import PATH, or unset LOWLAND_MODELS");
+                finding("models", Verdict::Bad, format!("none in {folder}"), mend)
+            }
+        }];
+    }
+    PINS.models.iter().map(|model| default_model(fetcher, &store, model)).collect()
+}
+
+fn default_model(fetcher: &Fetcher, store: &Store, model: &Model) -> Finding {
+    let what = format!("model {}", model.id);
+    if store.holds(&model.id) {
+        return finding(&what, Verdict::Good, store.path(&model.id).display().to_string(), None);
+    }
+    let package = PINS.artifact(&model.artifact).map(|artifact| fetcher.locate(artifact));
+    let fetched = matches!(package, Some(Ok(Some(_))));
+    let mend = format!("lowland model pull {}", model.id);
+    match fetched {
+        true => finding(&what, Verdict::Notice, "fetched; imported at the next start", Some(&mend)),
+        false => finding(&what, Verdict::Bad, "not fetched yet", Some(&mend)),
     }
 }
 
@@ -92,7 +134,8 @@ fn space(what: &str, folder: &std::path::Path, needed: u64) -> Finding {
     match folders::free_bytes(folder) {
         Ok(free) if free >= needed => finding(what, Verdict::Good, format!("{} MiB free", free >> 20), None),
         Ok(free) => {
-            let detail = format!("{} MiB free for {}, needed {} MiB", free >> 20, folder.display(), needed >> 20);
+            let detail =
+                format!("{} MiB free for {}, needed {} MiB", free >> 20, folder.display(), needed >> 20);
             finding(what, Verdict::Bad, detail, Some("make room, or give another folder with --data"))
         }
         Err(error) => finding(what, Verdict::Bad, error.to_string(), None),
@@ -102,7 +145,9 @@ fn space(what: &str, folder: &std::path::Path, needed: u64) -> Finding {
 fn running(context: &Context) -> Vec<Finding> {
     let data = context.data();
     match state::supervisor(&data) {
-        Some(pid) => vec![finding("running", Verdict::Good, format!("yes (process {pid})"), Some("lowland status"))],
+        Some(pid) => {
+            vec![finding("running", Verdict::Good, format!("yes (process {pid})"), Some("lowland status"))]
+        }
         None => {
             let cut_off = state::read(&data).is_some();
             let state = if cut_off { "no; the last run was cut off" } else { "no" };

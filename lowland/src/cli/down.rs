@@ -1,6 +1,10 @@
 //! `lowland down`: stop what runs on a data folder.
 
-use std::{process::ExitCode, thread, time::{Duration, Instant}};
+use std::{
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 
@@ -26,7 +30,10 @@ pub(super) fn run(context: &Context, _args: Args) -> Result<ExitCode> {
     let deadline = Instant::now() + STOP_MAX;
     while state::supervisor(&data).is_some() {
         if Instant::now() > deadline {
-            bail!("process {pid} has not stopped after {} s; `kill -9 {pid}` ends it and all it started", STOP_MAX.as_secs());
+            bail!(
+                "process {pid} has not stopped after {} s; `kill -9 {pid}` ends it and all it started",
+                STOP_MAX.as_secs()
+            );
         }
         thread::sleep(POLL);
     }

@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::{Context, table};
-use crate::artifacts::{
-    fetch::{Located, Origin},
-    pins::{Artifact, PINS},
-    progress::Progress,
+use crate::{
+    artifacts::{
+        fetch::{Located, Origin},
+        pins::{Artifact, PINS},
+        progress::Progress,
+    },
+    models::install,
 };
 
 /// Fetch what is missing (NATS server, ONNX Runtime, models) into the cache folder, and print where things are
@@ -31,7 +34,8 @@ pub struct Args {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
     let fetcher = context.fetcher(Progress::Shown)?;
-    let wanted = wanted(&args.names)?;
+    let own_models = install::replacement(&fetcher).is_some();
+    let wanted = wanted(&args.names, own_models)?;
     let located = wanted.iter().map(|artifact| fetcher.ensure(artifact)).collect::<Result<Vec<_>, _>>()?;
     if args.json {
         println!("{}", serde_json::to_string(&located)?);
@@ -41,9 +45,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn wanted(names: &[String]) -> Result<Vec<&'static Artifact>> {
+fn wanted(names: &[String], own_models: bool) -> Result<Vec<&'static Artifact>> {
     if names.is_empty() {
-        return Ok(PINS.defaults().collect());
+        return Ok(PINS.defaults().filter(|artifact| !own_models || !PINS.is_model(artifact)).collect());
     }
     let mut wanted = Vec::new();
     for name in names {

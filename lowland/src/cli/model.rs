@@ -45,9 +45,6 @@ enum Command {
         /// The file or folder of the repository that is wanted, where it has several
         #[arg(long)]
         file: Option<String>,
-        /// I have read the terms of this model and accept them
-        #[arg(long)]
-        accept_terms: bool,
         #[command(flatten)]
         how: How,
     },
@@ -86,7 +83,8 @@ struct How {
 
 impl How {
     fn options(&self) -> Options {
-        let weights = self.weights.as_ref().map(|name| if name == "fp32" { Precision::Fp32 } else { Precision::Int8 });
+        let weights =
+            self.weights.as_ref().map(|name| if name == "fp32" { Precision::Fp32 } else { Precision::Int8 });
         Options { id: self.id.clone(), weights, context_tokens_max: self.context, ..Options::default() }
     }
 }
@@ -95,13 +93,12 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
     let fetcher = context.fetcher(Progress::Shown)?;
     let store = install::store(&fetcher);
     match args.command {
-        Command::Pull { name, file, accept_terms, how } if name.contains('/') => {
-            let _ = accept_terms; // gated models are opened at the hub itself
+        Command::Pull { name, file, how } if name.contains('/') => {
             let source = hub::download(&name, file.as_deref(), fetcher.progress)?;
             let fallback = name.rsplit('/').next().unwrap_or(&name);
             import(&fetcher, &store, &source, fallback, &how)
         }
-        Command::Pull { name, accept_terms, how, .. } => pull(&fetcher, &store, &name, accept_terms, &how),
+        Command::Pull { name, how, .. } => pull(&fetcher, &store, &name, &how),
         Command::Import { path, how } => {
             let stem = path.file_stem().context("that path names nothing")?.to_string_lossy().into_owned();
             import(&fetcher, &store, &path, &stem, &how)
@@ -111,14 +108,14 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
     }
 }
 
-fn pull(fetcher: &Fetcher, store: &Store, name: &str, accept_terms: bool, how: &How) -> Result<ExitCode> {
+fn pull(fetcher: &Fetcher, store: &Store, name: &str, how: &How) -> Result<ExitCode> {
     let Some(model) = PINS.model(name) else {
         let known: Vec<&str> = PINS.models.iter().map(|model| model.id.as_str()).collect();
-        bail!("no model called {name:?} is pinned (there are: {}); a model hub's models are named owner/name", known.join(", "));
+        bail!(
+            "no model called {name:?} is pinned (there are: {}); a model hub's models are named owner/name",
+            known.join(", ")
+        );
     };
-    if let Some(terms) = model.terms.as_ref().filter(|_| !accept_terms) {
-        bail!("{terms}. Read them, and pull it with --accept-terms if you accept them.");
-    }
     if how.id.as_ref().is_some_and(|id| *id != model.id) {
         bail!("a pinned model keeps its id, {}", model.id);
     }
@@ -138,7 +135,11 @@ fn import(fetcher: &Fetcher, store: &Store, source: &Path, name: &str, how: &How
 
 /// A name as an id: in small letters, other characters than letters, digits, `-` and `_` become `-`.
 fn as_id(name: &str) -> String {
-    let mapped = name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect::<String>();
+    let mapped = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
+        .collect::<String>();
     mapped.trim_matches('-').chars().take(lowland_events::id::ID_BYTES_MAX).collect()
 }
 
@@ -173,7 +174,14 @@ fn row(manifest: &Manifest, path: &Path) -> Vec<String> {
         Weights::AsPublished => "as published",
     };
     let size = format!("{} MB", bytes_in(path) / 1_000_000);
-    vec![manifest.id.clone(), kind.into(), weights.into(), manifest.context_tokens.to_string(), size, manifest.source.clone()]
+    vec![
+        manifest.id.clone(),
+        kind.into(),
+        weights.into(),
+        manifest.context_tokens.to_string(),
+        size,
+        manifest.source.clone(),
+    ]
 }
 
 fn remove(store: &Store, id: &str) -> Result<ExitCode> {

@@ -101,7 +101,12 @@ pub(super) fn topup(context: &Context, args: TopupArgs) -> Result<ExitCode> {
         let id = args.id.unwrap_or_else(new_job_id);
         credit::top_up(&log, &args.account, &id, args.amount, args.reference).await?;
         let now = statement(&log, &args.account).await?;
-        println!("{} was added to {}, which has {} to spend", args.amount.to_units(), args.account, now.available.to_units());
+        println!(
+            "{} was added to {}, which has {} to spend",
+            args.amount.to_units(),
+            args.account,
+            now.available.to_units()
+        );
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -115,7 +120,11 @@ pub(super) fn invoices(context: &Context, args: InvoiceArgs) -> Result<ExitCode>
     })
 }
 
-fn print<T: serde::Serialize>(as_json: bool, document: &T, text: impl FnOnce() -> String) -> Result<ExitCode> {
+fn print<T: serde::Serialize>(
+    as_json: bool,
+    document: &T,
+    text: impl FnOnce() -> String,
+) -> Result<ExitCode> {
     if as_json {
         println!("{}", serde_json::to_string(document)?);
     } else {

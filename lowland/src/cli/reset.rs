@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::Context;
-use crate::{folders, supervise::{prepare::bytes_in, state}};
+use crate::{
+    folders,
+    supervise::{prepare::bytes_in, state},
+};
 
 /// Remove the data folder: the event log, accounts and their money, keys, configuration, logs
 #[derive(Debug, clap::Args)]

@@ -212,7 +212,11 @@ pub(super) async fn show_chain(log: &SharedLog, account: &AccountId, job: &JobId
                 format!("{meter} at {} a million", line.rate.to_units())
             });
             println!("\nused   {}", lines.collect::<Vec<_>>().join(", "));
-            println!("cost   {} (price book {})", paint.bold(&charge.amount.to_units()), charge.price_version);
+            println!(
+                "cost   {} (price book {})",
+                paint.bold(&charge.amount.to_units()),
+                charge.price_version
+            );
         }
         None => println!("\nnothing was charged"),
     }

@@ -138,7 +138,11 @@ impl Screen {
                 format!("{name:<12} {}  {}", paint.green("ready"), paint.dim(&detail))
             }
             Said::Died { name, how, again_in } => {
-                format!("{name:<12} {}  {how}; started again in {:.1} s", paint.red("died"), again_in.as_secs_f64())
+                format!(
+                    "{name:<12} {}  {how}; started again in {:.1} s",
+                    paint.red("died"),
+                    again_in.as_secs_f64()
+                )
             }
             Said::Stopped { name, killed: false } => format!("{name:<12} stopped"),
             Said::Disk { standing, free_mib } => self.disk(*standing, *free_mib),
@@ -152,9 +156,17 @@ impl Screen {
         let paint = self.paint;
         match standing {
             Standing::Room => format!("disk         {}  {free_mib} MiB are free", paint.green("ok")),
-            Standing::Short => format!("disk         {}  {free_mib} MiB are left for the data folder", paint.yellow("short")),
-            Standing::Full => format!("disk         {}  nothing new is stored, nothing stored is lost; make room", paint.red("full")),
-            Standing::Mendable => format!("disk         {}  {free_mib} MiB are free again: restarting NATS, so that it stores again", paint.green("ok")),
+            Standing::Short => {
+                format!("disk         {}  {free_mib} MiB are left for the data folder", paint.yellow("short"))
+            }
+            Standing::Full => format!(
+                "disk         {}  nothing new is stored, nothing stored is lost; make room",
+                paint.red("full")
+            ),
+            Standing::Mendable => format!(
+                "disk         {}  {free_mib} MiB are free again: restarting NATS, so that it stores again",
+                paint.green("ok")
+            ),
         }
     }
 
@@ -168,7 +180,13 @@ impl Screen {
         if let Some(gateway) = &up.gateway_url {
             println!("  API      {gateway}/v1   key {}", up.api_key);
         }
-        println!("  NATS     {}   user {}, password in {}/{}.password", up.nats_url, up.nats_user, data.keys().display(), up.nats_user);
+        println!(
+            "  NATS     {}   user {}, password in {}/{}.password",
+            up.nats_url,
+            up.nats_user,
+            data.keys().display(),
+            up.nats_user
+        );
         println!("  data     {}", up.data.display());
         println!("Stop with Ctrl-C, or `lowland down` elsewhere.\n");
         Ok(())

@@ -148,7 +148,9 @@ fn of_account(account: &Account) -> String {
 /// Quantities by meter, as people read them: `12 input tokens, 40 output tokens`.
 pub fn usage(usage: &Usage) -> String {
     let quantities = usage.0.iter().map(|(meter, quantity)| {
-        let meter = serde_json::to_value(meter).ok().and_then(|name| name.as_str().map(|name| name.replace('_', " ")));
+        let meter = serde_json::to_value(meter)
+            .ok()
+            .and_then(|name| name.as_str().map(|name| name.replace('_', " ")));
         format!("{quantity} {}", meter.unwrap_or_default())
     });
     let text = quantities.collect::<Vec<_>>().join(", ");

@@ -42,7 +42,8 @@ pub async fn operator(data: &Data, env: &BTreeMap<String, String>) -> Result<Sha
 /// The log at `url`, as the operator whose key is in the data folder.
 pub async fn operator_at(data: &Data, url: &str) -> Result<SharedLog> {
     let path = seed_file(data, &Role::Operator);
-    let seed = std::fs::read_to_string(&path).with_context(|| format!("the operator's key {}", path.display()))?;
+    let seed =
+        std::fs::read_to_string(&path).with_context(|| format!("the operator's key {}", path.display()))?;
     let connection = Connection {
         url: url.to_owned(),
         credentials: Credentials::NkeySeed(seed.trim().to_owned()),

@@ -43,7 +43,8 @@ pub fn new_job_id() -> JobId {
 pub async fn post(up: &Up, job: &JobId, request: &Posted) -> Result<u64> {
     let account = AccountId::new(&up.nats_user)?;
     let options = ConnectOptions::with_user_and_password(up.nats_user.clone(), up.nats_password.clone());
-    let client = options.connect(&up.nats_url).await.with_context(|| format!("connecting to {}", up.nats_url))?;
+    let client =
+        options.connect(&up.nats_url).await.with_context(|| format!("connecting to {}", up.nats_url))?;
     let subject = Subject::request(&account, job, "posted").to_string();
     let body = serde_json::to_vec(request)?;
     let answer = tokio::time::timeout(STORED_WITHIN, client.request(subject, body.into()))

@@ -66,8 +66,9 @@ impl Watch {
 pub fn ends(event: &Event) -> bool {
     matches!(
         event,
-        Event::Job(Job::Completed(_) | Job::Failed(_) | Job::Cancelled(_) | Job::Expired(_) | Job::Rejected(_))
-            | Event::Request(Request::Rejected(_))
+        Event::Job(
+            Job::Completed(_) | Job::Failed(_) | Job::Cancelled(_) | Job::Expired(_) | Job::Rejected(_)
+        ) | Event::Request(Request::Rejected(_))
     )
 }
 
@@ -100,8 +101,14 @@ mod tests {
 
     fn part(first: u32, text: &str) -> Event {
         let tokens = text.chars().map(u32::from).collect();
-        let published =
-            Published { attempt: 1, first, tokens, text: text.into(), logprobs: Vec::new(), usage: Usage::default() };
+        let published = Published {
+            attempt: 1,
+            first,
+            tokens,
+            text: text.into(),
+            logprobs: Vec::new(),
+            usage: Usage::default(),
+        };
         published.into()
     }
 

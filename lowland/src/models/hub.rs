@@ -86,7 +86,8 @@ pub fn choose(names: &[String], file: Option<&str>) -> Result<Choice> {
     if !gguf.is_empty() {
         return best(&gguf);
     }
-    let weights: Vec<&String> = names.iter().filter(|name| name.ends_with(".safetensors") && !name.contains('/')).collect();
+    let weights: Vec<&String> =
+        names.iter().filter(|name| name.ends_with(".safetensors") && !name.contains('/')).collect();
     if weights.is_empty() {
         bail!("it has no GGUF file, no onnxruntime-genai folder and no safetensors");
     }
@@ -112,7 +113,8 @@ fn best(gguf: &[&String]) -> Result<Choice> {
 
 /// The `genai_config.json` in the folder `folder`, or the only one there is.
 fn genai_config(names: &[String], folder: Option<&str>) -> Option<String> {
-    let all: Vec<&String> = names.iter().filter(|name| name.rsplit('/').next() == Some("genai_config.json")).collect();
+    let all: Vec<&String> =
+        names.iter().filter(|name| name.rsplit('/').next() == Some("genai_config.json")).collect();
     match folder {
         Some(folder) => {
             let wanted = format!("{}/genai_config.json", folder.trim_end_matches('/'));
@@ -164,7 +166,8 @@ mod tests {
 
     #[test]
     fn safetensors_are_taken_with_what_is_beside_them() {
-        let files = names(&["model.safetensors", "config.json", "tokenizer.json", "onnx/model.onnx", "train.py"]);
+        let files =
+            names(&["model.safetensors", "config.json", "tokenizer.json", "onnx/model.onnx", "train.py"]);
         let wanted = Choice::Safetensors(names(&["config.json", "tokenizer.json", "model.safetensors"]));
         assert_eq!(choose(&files, None).unwrap(), wanted);
         assert!(choose(&names(&["README.md"]), None).is_err());
@@ -172,6 +175,9 @@ mod tests {
 
     #[test]
     fn the_folder_of_a_nested_file_is_the_repositorys() {
-        assert_eq!(folder_of(Path::new("/c/snap/1_Pooling/config.json"), "1_Pooling/config.json"), Some("/c/snap".into()));
+        assert_eq!(
+            folder_of(Path::new("/c/snap/1_Pooling/config.json"), "1_Pooling/config.json"),
+            Some("/c/snap".into())
+        );
     }
 }

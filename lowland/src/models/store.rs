@@ -68,7 +68,8 @@ impl Store {
             bail!("model {id} is there already ({}); `lowland model remove {id}` removes it", out.display());
         }
         if out.exists() {
-            fs::remove_dir_all(&out).with_context(|| format!("removing {}, of another format", out.display()))?;
+            fs::remove_dir_all(&out)
+                .with_context(|| format!("removing {}, of another format", out.display()))?;
         }
         let task = progress.begin(&format!("importing {id}"), 0);
         let mut report = |at: import::Progress| task.now(&format!("importing {id}: {}", described(at)));

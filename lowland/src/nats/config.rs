@@ -70,10 +70,15 @@ impl Server {
 impl Accounts {
     /// The `accounts` block by itself, for a server that is run by somebody else.
     pub fn render(&self) -> String {
-        let mut text = format!("accounts {{\n  {SERVICES_ACCOUNT} {{\n    jetstream: enabled\n    users: [\n");
+        let mut text =
+            format!("accounts {{\n  {SERVICES_ACCOUNT} {{\n    jetstream: enabled\n    users: [\n");
         for (role, key) in &self.services {
             let permissions = role.permissions().render();
-            let _ = writeln!(text, "      # {}\n      {{ nkey: {key}, permissions: {permissions} }}", role.user());
+            let _ = writeln!(
+                text,
+                "      # {}\n      {{ nkey: {key}, permissions: {permissions} }}",
+                role.user()
+            );
         }
         text.push_str("    ]\n    exports: [\n");
         for (account, _) in &self.tenants {
@@ -94,7 +99,8 @@ fn account_name(account: &AccountId) -> String {
 
 fn exports(account: &AccountId) -> String {
     let (shared, to) = (tenant::shared(account), quoted(&account_name(account)));
-    let requests = shared.requests.iter().map(|s| format!("      {{ service: {}, accounts: [{to}] }}\n", quoted(s)));
+    let requests =
+        shared.requests.iter().map(|s| format!("      {{ service: {}, accounts: [{to}] }}\n", quoted(s)));
     let live = shared.live.iter().map(|s| format!("      {{ stream: {}, accounts: [{to}] }}\n", quoted(s)));
     requests.chain(live).collect()
 }
@@ -105,7 +111,8 @@ fn tenant_account(account: &AccountId, password: &str) -> String {
         format!("      {{ {kind}: {{ account: {SERVICES_ACCOUNT}, subject: {} }} }}\n", quoted(subject))
     };
     let requests = shared.requests.iter().map(|subject| import("service", subject));
-    let imports: String = requests.chain(shared.live.iter().map(|subject| import("stream", subject))).collect();
+    let imports: String =
+        requests.chain(shared.live.iter().map(|subject| import("stream", subject))).collect();
     format!(
         "  {name} {{\n    users: [ {{ user: {user}, password: {password}, permissions: {permissions} }} ]\n    imports: [\n{imports}    ]\n  }}\n",
         name = quoted(&account_name(account)),

@@ -127,6 +127,8 @@ fn worker_permissions(own: Permissions, worker: &WorkerId) -> Permissions {
         .publishes(Filter::event(Domain::Job, "started"))
         .publishes(Filter::event(Domain::Job, "attempt_failed"))
         .publishes(Filter::event(Domain::Job, "completed"))
+        .publishes(Filter::event(Domain::Job, "cancelled"))
+        .publishes(Filter::event(Domain::Job, "expired"))
         .publishes(Filter::domain(Domain::Token))
         .publishes(Filter::event(Domain::Instance, "ready"))
         .publishes(Filter::event(Domain::Instance, "stopped"))
@@ -240,7 +242,11 @@ pub mod tenant {
     pub fn permissions(account: &AccountId) -> Permissions {
         let Shared { requests, live } = shared(account);
         let inboxes = ["_INBOX.>".to_owned(), "_INBOX_*.>".to_owned()];
-        Permissions { publish: requests, deny_publish: Vec::new(), subscribe: live.into_iter().chain(inboxes).collect() }
+        Permissions {
+            publish: requests,
+            deny_publish: Vec::new(),
+            subscribe: live.into_iter().chain(inboxes).collect(),
+        }
     }
 }
 
@@ -284,7 +290,8 @@ mod tests {
     #[test]
     fn every_event_can_be_published_by_somebody() {
         for event in Event::types().filter(|event| !matches!(event.domain, Domain::Token | Domain::Metric)) {
-            let anybody = roles().iter().any(|role| may_publish(&role.permissions(), event.domain, event.name));
+            let anybody =
+                roles().iter().any(|role| may_publish(&role.permissions(), event.domain, event.name));
             let operators_own = event.name == "topup_posted";
             assert!(anybody != operators_own, "{}", event.ce_type());
         }

@@ -108,7 +108,8 @@ mod tests {
         for i in 0..50 {
             log.write(format!("line {i:02} of text\n").as_bytes()).unwrap();
         }
-        let (now, before) = (fs::metadata(&path).unwrap().len(), fs::metadata(put_aside(&path)).unwrap().len());
+        let (now, before) =
+            (fs::metadata(&path).unwrap().len(), fs::metadata(put_aside(&path)).unwrap().len());
         assert!(now <= 100 && before <= 100, "{now} and {before} bytes");
         assert_eq!(tail(&path, 1), ["line 49 of text"]);
     }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 use lowland_events::id::{AccountId, WorkerId};
 
 use super::{child::Spec, state::Up};
-use crate::{folders::Data, nats::{keys::seed_file, permissions::Role}};
+use crate::{
+    folders::Data,
+    nats::{keys::seed_file, permissions::Role},
+};
 
 /// Name of the server's process.
 pub const NATS: &str = "nats";
@@ -87,7 +90,8 @@ pub struct Secrets {
 
 /// The roles of a run with so many workers.
 pub fn roles(workers: usize) -> Vec<Role> {
-    let workers = (1..=workers).map(|n| Role::Worker(WorkerId::new(format!("w{n}")).expect("a letter and digits")));
+    let workers =
+        (1..=workers).map(|n| Role::Worker(WorkerId::new(format!("w{n}")).expect("a letter and digits")));
     [Role::Scheduler, Role::Billing].into_iter().chain(workers).chain([Role::Gateway]).collect()
 }
 

@@ -56,7 +56,8 @@ pub fn prepare(data: &Data, options: &Options, fetcher: &Fetcher, say: &dyn Fn(S
     check_space(data)?;
     let roles = roles(options.workers);
     let tenant: AccountId = AccountId::new(DEMO_ACCOUNT)?;
-    let secrets = Secrets { password: keys::password(data, &tenant)?, api_key: keys::api_key(data, &tenant)? };
+    let secrets =
+        Secrets { password: keys::password(data, &tenant)?, api_key: keys::api_key(data, &tenant)? };
     let accounts = accounts(data, &roles, &[(tenant.clone(), secrets.password.clone())])?;
     write_files(data, &tenant, &secrets.api_key)?;
     let bus = bus(data, options, fetcher, accounts, say)?;
@@ -95,7 +96,7 @@ fn inference(options: &Options, fetcher: &Fetcher) -> Result<Option<Inference>> 
 fn install_models(wanted: &[&String], fetcher: &Fetcher, store: &Store) -> Result<()> {
     let is_wanted = |id: &String| wanted.is_empty() || wanted.contains(&id);
     if install::replacement(fetcher).is_none() {
-        for model in PINS.models.iter().filter(|model| model.default && is_wanted(&model.id)) {
+        for model in PINS.models.iter().filter(|model| is_wanted(&model.id)) {
             install::ensure(fetcher, store, model, &import::Options::default())?;
         }
     }
@@ -115,18 +116,22 @@ fn write_files(data: &Data, tenant: &AccountId, api_key: &str) -> Result<()> {
     let known = fs::read_to_string(&keys).unwrap_or_default();
     let digest = sha256_hex(api_key.as_bytes());
     if !known.contains(&digest) {
-        let entry = format!("{known}[[key]]\nsha256 = \"{digest}\"\naccount = \"{tenant}\"\nname = \"made by lowland up\"\n");
+        let entry = format!(
+            "{known}[[key]]\nsha256 = \"{digest}\"\naccount = \"{tenant}\"\nname = \"made by lowland up\"\n"
+        );
         write_secret(&keys, entry.as_bytes())?;
     }
     Ok(())
 }
 
 fn clear_stale(data: &Data, say: &dyn Fn(String)) {
-    match stale::clear(data) {
-        None => {}
-        Some(left) if left.is_empty() => say("the last run was cut off; nothing of it is left running".into()),
-        Some(left) => say(format!("the last run was cut off; ended what it left running: {}", left.join(", "))),
-    }
+    let Some(left) = stale::clear(data) else { return };
+    let left = if left.is_empty() {
+        "nothing was left running".into()
+    } else {
+        format!("ended {}", left.join(", "))
+    };
+    say(format!("the last run was cut off; {left}"));
 }
 
 /// Refuses to start on a disk that is about to be full.
@@ -146,7 +151,8 @@ pub fn check_space(data: &Data) -> Result<()> {
 /// The users of the bus, with keys made where they are missing.
 pub fn accounts(data: &Data, roles: &[Role], tenants: &[(AccountId, String)]) -> Result<Accounts> {
     let with_key = |role: &Role| Ok((role.clone(), keys::public_key(data, role)?));
-    let services = [&Role::Operator].into_iter().chain(roles).map(with_key).collect::<Result<_, keys::Error>>()?;
+    let services =
+        [&Role::Operator].into_iter().chain(roles).map(with_key).collect::<Result<_, keys::Error>>()?;
     Ok(Accounts { services, tenants: tenants.to_vec() })
 }
 
@@ -165,8 +171,13 @@ fn bus(
     let port = choose("the bus", options.nats_port, NATS_PORT, say)?;
     let monitor_port = ports::any()?;
     let config = data.run().join("nats.conf");
-    let server =
-        Server { port, monitor_port, store: data.nats(), file_store_bytes_max: file_store_bytes(data)?, accounts };
+    let server = Server {
+        port,
+        monitor_port,
+        store: data.nats(),
+        file_store_bytes_max: file_store_bytes(data)?,
+        accounts,
+    };
     write_secret(&config, server.render().as_bytes())?;
     Ok(Bus::Ours { program, config, port, monitor_port })
 }

@@ -166,7 +166,8 @@ impl Run {
 
     /// Stops the services together, then the server. Idempotent.
     pub async fn stop(&mut self) {
-        let services = self.tended.split_off(usize::from(self.plan.server().is_some()).min(self.tended.len()));
+        let services =
+            self.tended.split_off(usize::from(self.plan.server().is_some()).min(self.tended.len()));
         for tended in [services, std::mem::take(&mut self.tended)] {
             tended.iter().for_each(|(token, _)| token.cancel());
             join_all(tended.into_iter().map(|(_, task)| task)).await;

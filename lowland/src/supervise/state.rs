@@ -44,7 +44,9 @@ pub struct RunLock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Somebody has it.
-    #[error("it is running already (process {pid}, data folder {data}): see `lowland status`, stop it with `lowland down`, or give another folder with --data")]
+    #[error(
+        "it is running already (process {pid}, data folder {data}): see `lowland status`, stop it with `lowland down`, or give another folder with --data"
+    )]
     Held {
         /// The supervisor.
         pid: u32,
@@ -57,7 +59,6 @@ pub enum LockError {
         /// The lock file.
         path: PathBuf,
         /// Why.
-        #[source]
         cause: io::Error,
     },
 }

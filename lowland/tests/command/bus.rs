@@ -11,13 +11,20 @@ use futures::StreamExt;
 use lowland::{
     artifacts::{cache::Cache, fetch::Fetcher, pins::PINS, progress::Progress},
     folders::{self, Data},
-    nats::{config::{Accounts, Server}, keys, permissions::Role},
-    supervise::{ports, prepare::accounts},
+    nats::{
+        config::{Accounts, Server},
+        keys,
+        permissions::Role,
+    },
+    supervise::{health, ports, prepare::accounts},
 };
 use lowland_events::{
     Domain, Filter, Subject,
     id::{AccountId, JobId, WorkerId},
-    log::{Log, jetstream::{Connection, Credentials, JetStreamLog}},
+    log::{
+        Log,
+        jetstream::{Connection, Credentials, JetStreamLog},
+    },
     stream,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -78,6 +85,8 @@ impl Bus {
         folders::write_secret(&config, server.render().as_bytes()).unwrap();
         let server = Command::new(nats_server()).arg("-c").arg(config).stderr(Stdio::null()).spawn().unwrap();
         let bus = Self { server, url: format!("nats://127.0.0.1:{port}"), data, _dir: dir };
+        let health = format!("http://127.0.0.1:{monitor_port}/healthz");
+        timeout(PATIENCE, health::ready(&reqwest::Client::new(), &health)).await.expect("the server starts");
         bus.ensure_streams().await;
         bus
     }
@@ -199,7 +208,8 @@ async fn a_tenant_asks_for_itself_and_for_nobody_else() {
     ] {
         assert!(acme.is_refused(&forged).await, "{forged}");
     }
-    for api in ["STREAM.INFO.LOG", "STREAM.DELETE.LOG", "STREAM.PURGE.REQUESTS", "STREAM.MSG.GET.LOG", "INFO"] {
+    for api in ["STREAM.INFO.LOG", "STREAM.DELETE.LOG", "STREAM.PURGE.REQUESTS", "STREAM.MSG.GET.LOG", "INFO"]
+    {
         assert!(acme.is_refused(format!("$JS.API.{api}")).await, "{api}");
     }
 }
@@ -221,7 +231,9 @@ async fn a_tenant_hears_what_is_its_own() {
 async fn a_tenant_does_not_hear_others() {
     let bus = Bus::start().await;
     let mut acme = bus.tenant("acme").await;
-    for subject in [Filter::scope(Domain::Job, "beta").live(), ">".into(), Filter::domain(Domain::Job).to_string()] {
+    for subject in
+        [Filter::scope(Domain::Job, "beta").live(), ">".into(), Filter::domain(Domain::Job).to_string()]
+    {
         let mut others = acme.client.subscribe(subject.clone()).await.unwrap();
         let refusal = timeout(PATIENCE, acme.refusals.recv()).await.unwrap().unwrap();
         assert!(refusal.to_lowercase().contains("permissions violation"), "{subject}: {refusal}");
@@ -308,7 +320,11 @@ async fn services_keep_to_their_own() {
 async fn services_can_do_their_work() {
     let bus = Bus::start().await;
     for (role, ensured, read) in [
-        (Role::Scheduler, vec![stream::log(), stream::requests(), stream::tokens(), stream::metrics()], vec!["LOG", "REQUESTS"]),
+        (
+            Role::Scheduler,
+            vec![stream::log(), stream::requests(), stream::tokens(), stream::metrics()],
+            vec!["LOG", "REQUESTS"],
+        ),
         (Role::Billing, vec![stream::log(), stream::requests()], vec!["LOG", "REQUESTS"]),
         (Role::Gateway, vec![stream::tokens()], vec!["LOG", "REQUESTS", "TOKENS"]),
         (worker("w1"), vec![stream::tokens(), stream::metrics()], vec!["TOKENS"]),

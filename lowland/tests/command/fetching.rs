@@ -34,8 +34,14 @@ impl Shelf {
         for (name, text) in [
             ("lowland_probe-1.0.data/scripts/probe", "#!/bin/sh\necho probe\n"),
             ("lowland_probe/__init__.py", ""),
-            ("lowland_probe-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: lowland-probe\nVersion: 1.0\n"),
-            ("lowland_probe-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
+            (
+                "lowland_probe-1.0.dist-info/METADATA",
+                "Metadata-Version: 2.1\nName: lowland-probe\nVersion: 1.0\n",
+            ),
+            (
+                "lowland_probe-1.0.dist-info/WHEEL",
+                "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            ),
             ("lowland_probe-1.0.dist-info/RECORD", ""),
         ] {
             zip.start_file(name, SimpleFileOptions::default()).unwrap();
@@ -109,7 +115,8 @@ fn offline_says_what_is_missing_and_what_to_do() {
     let (shelf, cache) = (Shelf::new(), tempfile::tempdir().unwrap());
     fs::remove_file(shelf.dir.path().join(WHEEL)).unwrap();
     let text = shelf.fetcher(cache.path()).ensure(&program(&shelf.sum)).unwrap_err().to_string();
-    for wanted in ["probe 1.0", &cache.path().display().to_string(), "set PROBE", "No matching distribution"] {
+    for wanted in ["probe 1.0", &cache.path().display().to_string(), "set PROBE", "No matching distribution"]
+    {
         assert!(text.contains(wanted), "{wanted:?} in: {text}");
     }
 }

@@ -33,7 +33,9 @@ async fn always_well() -> String {
             tokio::spawn(async move {
                 use tokio::io::{AsyncReadExt, AsyncWriteExt};
                 let _ = stream.read(&mut [0; 1024]).await;
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                    .await;
             });
         }
     });
@@ -71,6 +73,16 @@ impl Tended {
         }
     }
 
+    /// Waits until its log holds so many lines.
+    async fn has_printed(&self, lines: usize) {
+        let printed = async {
+            while fs::read_to_string(&self.log).unwrap_or_default().lines().count() < lines {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, printed).await.expect("it prints");
+    }
+
     async fn ready(&mut self) -> u32 {
         match self.until(|notice| matches!(notice, Notice::Ready { .. })).await {
             Notice::Ready { pid, .. } => pid,
@@ -83,13 +95,21 @@ impl Tended {
 async fn a_child_that_dies_is_started_again() {
     let mut tended = tended("echo begun; exec sleep 1000").await;
     let first = tended.ready().await;
+    tended.has_printed(1).await;
     kill(first);
     let died = tended.until(|notice| matches!(notice, Notice::Died { .. })).await;
-    assert!(matches!(&died, Notice::Died { how, was_ready: true, .. } if how.contains("signal: 9")), "{died:?}");
+    assert!(
+        matches!(&died, Notice::Died { how, was_ready: true, .. } if how.contains("signal: 9")),
+        "{died:?}"
+    );
     let second = tended.ready().await;
     assert_ne!(first, second);
+    tended.has_printed(2).await;
     tended.stop.cancel();
-    assert_eq!(tended.until(|notice| matches!(notice, Notice::Stopped { .. })).await, Notice::Stopped { asked: true });
+    assert_eq!(
+        tended.until(|notice| matches!(notice, Notice::Stopped { .. })).await,
+        Notice::Stopped { asked: true }
+    );
     tended.task.await.unwrap();
     assert!(!is_alive(second));
     assert_eq!(fs::read_to_string(&tended.log).unwrap(), "begun\nbegun\n");
@@ -114,11 +134,12 @@ async fn a_child_that_cannot_start_is_tried_again_ever_later() {
 async fn a_child_that_does_not_go_when_asked_is_killed() {
     let mut tended = tended("trap '' TERM; echo deaf; while :; do sleep 0.1; done").await;
     let pid = tended.ready().await;
-    while !fs::read_to_string(&tended.log).is_ok_and(|text| text.contains("deaf")) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    tended.has_printed(1).await;
     tended.stop.cancel();
-    assert_eq!(tended.until(|notice| matches!(notice, Notice::Stopped { .. })).await, Notice::Stopped { asked: false });
+    assert_eq!(
+        tended.until(|notice| matches!(notice, Notice::Stopped { .. })).await,
+        Notice::Stopped { asked: false }
+    );
     assert!(!is_alive(pid));
 }
 

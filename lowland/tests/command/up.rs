@@ -21,6 +21,17 @@ use crate::{bus::nats_server, supervising::gone};
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A price for whatever model there is.
+const PRICES: &str = r#"
+currency = "EUR"
+[[version]]
+id = "test"
+effective = "2026-01-01T00:00:00Z"
+[version.models."*"]
+input_tokens = "1"
+output_tokens = "2"
+"#;
+
 /// A Lowland of this test's own.
 struct Lowland {
     dir: tempfile::TempDir,
@@ -42,7 +53,11 @@ impl Lowland {
         for name in ["LOWLAND_NATS_URL", "LOWLAND_MODELS", "XDG_DATA_HOME"] {
             command.env_remove(name);
         }
-        command.args(args).env("LOWLAND_DATA", self.data()).env("NATS_SERVER", nats_server()).stdin(Stdio::null());
+        command
+            .args(args)
+            .env("LOWLAND_DATA", self.data())
+            .env("NATS_SERVER", nats_server())
+            .stdin(Stdio::null());
         command
     }
 
@@ -50,10 +65,14 @@ impl Lowland {
         self.command(args).output().unwrap()
     }
 
-    /// Starts it and reads the one line.
+    /// Starts it without workers and reads the one line.
     fn up(&mut self) -> Up {
+        self.up_with(&["--workers", "0"])
+    }
+
+    fn up_with(&mut self, more: &[&str]) -> Up {
         let (port, nats_port) = (free_port(), free_port());
-        let args = ["up", "--json", "--workers", "0", "--port", &port, "--nats-port", &nats_port];
+        let args = [&["up", "--json", "--port", &port, "--nats-port", &nats_port], more].concat();
         let errors = std::fs::File::create(self.dir.path().join("stderr")).unwrap();
         let mut supervisor = self.command(&args).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let mut line = String::new();
@@ -114,9 +133,17 @@ fn up_says_where_everything_is_and_down_stops_it() {
     assert_eq!(mode(&up.data.join("run/nats.conf")), 0o600);
 
     let again = lowland.run(&["up"]);
-    assert!(!again.status.success() && text(&again.stderr).contains("running already"), "{}", text(&again.stderr));
+    assert!(
+        !again.status.success() && text(&again.stderr).contains("running already"),
+        "{}",
+        text(&again.stderr)
+    );
     let reset = lowland.run(&["reset", "--yes"]);
-    assert!(!reset.status.success() && text(&reset.stderr).contains("lowland down"), "{}", text(&reset.stderr));
+    assert!(
+        !reset.status.success() && text(&reset.stderr).contains("lowland down"),
+        "{}",
+        text(&reset.stderr)
+    );
     let status = lowland.run(&["status", "--json"]);
     let told: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     assert!(status.status.success() && told["running"] == true, "{told}");
@@ -166,6 +193,45 @@ fn no_orphan_is_left_when_the_supervisor_is_killed() {
     assert!(lowland.run(&["down"]).status.success());
 }
 
+/// What people type, with an echo in the model's place.
+#[test]
+fn a_job_goes_all_the_way() {
+    let mut lowland = Lowland::new();
+    std::fs::create_dir_all(lowland.data()).unwrap();
+    std::fs::write(lowland.data().join("prices.toml"), PRICES).unwrap();
+    lowland.up_with(&["--models", "echo:parrot", "--workers", "2"]);
+    let submit =
+        lowland.run(&["submit", "--model", "parrot", "--max-tokens", "50", "--events", "one two three"]);
+    let told = text(&submit.stdout);
+    assert!(submit.status.success(), "{told}{}", text(&submit.stderr));
+    assert!(told.starts_with("one two three"), "{told}");
+    for event in ["job submitted", "account hold_placed", "job assigned", "job completed", "account charged"]
+    {
+        assert!(told.contains(event), "{event} in {told}");
+    }
+    let chat = lowland.run(&["chat", "--model", "parrot", "four five"]);
+    assert!(text(&chat.stdout).contains("four five"), "{}{}", text(&chat.stdout), text(&chat.stderr));
+    let bad = lowland.run(&["submit", "--model", "nobody", "hello"]);
+    assert!(
+        !bad.status.success() && text(&bad.stderr).contains("\"nobody\" is not known"),
+        "{}",
+        text(&bad.stderr)
+    );
+
+    let topped_up = lowland.run(&["topup", "demo", "2.5", "--id", "t1"]);
+    assert!(topped_up.status.success(), "{}", text(&topped_up.stderr));
+    let statement: serde_json::Value =
+        serde_json::from_slice(&lowland.run(&["balance", "demo", "--json"]).stdout).unwrap();
+    assert_eq!(
+        (&statement["topped_up"], &statement["charges"]),
+        (&"12500000".into(), &2.into()),
+        "{statement}"
+    );
+    assert!(text(&lowland.run(&["invoice"]).stdout).contains("2 completed"));
+    assert!(text(&lowland.run(&["logs", "worker-w2"]).stdout).contains("lowland_worker"));
+    assert!(lowland.run(&["down"]).status.success());
+}
+
 #[test]
 fn a_data_folder_that_is_none_is_not_removed() {
     let lowland = Lowland::new();
@@ -182,5 +248,9 @@ fn a_port_that_was_asked_for_and_is_taken_is_an_error() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let output = lowland.run(&["up", "--workers", "0", "--nats-port", &port]);
-    assert!(!output.status.success() && text(&output.stderr).contains("is taken"), "{}", text(&output.stderr));
+    assert!(
+        !output.status.success() && text(&output.stderr).contains("is taken"),
+        "{}",
+        text(&output.stderr)
+    );
 }

@@ -51,6 +51,7 @@ struct Reading {
     at: Position,
     chars: usize,
     last: Place,
+    attempt: u32,
 }
 
 /// Where and when a record was stored. A stream that vanished counts from 1 again, but later.
@@ -87,6 +88,12 @@ impl Assembly {
         self.shown
     }
 
+    /// The last record that was read, while it is known where it belongs.
+    #[must_use]
+    pub fn last_read(&self) -> Option<Place> {
+        self.reading.map(|reading| reading.last).filter(|place| place.sequence > 0)
+    }
+
     /// Records may have been missed: what follows is only understood from a job's first record on.
     pub fn lose_place(&mut self) {
         self.reading = None;
@@ -95,7 +102,7 @@ impl Assembly {
     /// Takes in a record of the token stream.
     pub fn record(&mut self, place: Place, record: &Published) -> Step {
         match self.reading {
-            Some(reading) if !place.follows(reading.last) => Step::Nothing,
+            Some(reading) if !reading.is_before(place, record) => Step::Nothing,
             _ if record.first == 0 => self.go_on(Reading::default(), place, record),
             Some(reading) if reading.is_followed_by(place, record) => self.go_on(reading, place, record),
             Some(_) => {
@@ -114,7 +121,7 @@ impl Assembly {
     fn go_on(&mut self, from: Reading, place: Place, record: &Published) -> Step {
         let at = from.at.plus(record.tokens.len(), record.text.len());
         let chars = from.chars + record.text.chars().count();
-        self.reading = Some(Reading { at, chars, last: place });
+        self.reading = Some(Reading { at, chars, last: place, attempt: record.attempt });
         self.show(from, record.tokens.len(), &record.text, &record.logprobs)
             .map_or(Step::Nothing, Step::Delta)
     }
@@ -140,6 +147,11 @@ impl Assembly {
 }
 
 impl Reading {
+    /// Whether `record` can say anything new: it was stored later, and not by an attempt that another had succeeded.
+    fn is_before(self, place: Place, record: &Published) -> bool {
+        place.follows(self.last) && record.attempt >= self.attempt
+    }
+
     /// Whether `record` is the next one of the same stream.
     fn is_followed_by(self, place: Place, record: &Published) -> bool {
         place.sequence > self.last.sequence && record.first == self.at.tokens

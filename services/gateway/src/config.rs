@@ -21,6 +21,10 @@ pub const RESUME_GRACE_MS: u64 = 10_000;
 pub const HEADERS_WITHIN_MS: u64 = 30_000;
 /// Pause of a stream after which a comment is sent, in milliseconds, so that nothing on the way takes it for dead.
 pub const KEEP_ALIVE_MS: u64 = 15_000;
+/// Time within which the log must have taken a request, in milliseconds; then the caller is told that it didn't.
+pub const POST_WITHIN_MS: u64 = 8_000;
+/// Time after a job's deadline in which its end must become known, in milliseconds; then nobody is there to decide it.
+pub const ANSWER_GRACE_MS: u64 = 10_000;
 
 /// The gateway's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +45,10 @@ pub struct Config {
     pub headers_within: Duration,
     /// Pause after which a stream sends a comment (`LOWLAND_KEEP_ALIVE_MS`).
     pub keep_alive: Duration,
+    /// Time within which the log must have taken a request; no environment variable.
+    pub post_within: Duration,
+    /// Time after a job's deadline in which its end must become known; no environment variable.
+    pub answer_grace: Duration,
     /// Origins whose pages may use the API (`LOWLAND_CORS_ORIGINS`, a comma list or `*`). Any by default: keys are sent
     /// by the page itself, never by the browser on its own, so a strange page gains nothing.
     pub cors_origins: Vec<String>,
@@ -59,6 +67,8 @@ impl Config {
             resume_grace: Duration::from_millis(RESUME_GRACE_MS),
             headers_within: Duration::from_millis(HEADERS_WITHIN_MS),
             keep_alive: Duration::from_millis(KEEP_ALIVE_MS),
+            post_within: Duration::from_millis(POST_WITHIN_MS),
+            answer_grace: Duration::from_millis(ANSWER_GRACE_MS),
             cors_origins: vec!["*".into()],
         }
     }

@@ -13,8 +13,6 @@ use lowland_host::clock;
 
 use crate::{error::ApiError, hub::Key};
 
-/// Time within which a post must be answered, in milliseconds; then the caller is told that it wasn't taken.
-pub const POST_WITHIN_MS: u64 = 8_000;
 /// Time for which a cancellation is tried, in milliseconds.
 pub const CANCEL_WITHIN_MS: u64 = 60_000;
 /// Pause before an append that was not answered is repeated, in milliseconds.
@@ -34,13 +32,14 @@ pub enum Placed {
 pub struct Desk {
     log: SharedLog,
     source: String,
+    within: Duration,
 }
 
 impl Desk {
-    /// A desk that writes in the name of `source`.
+    /// A desk that writes in the name of `source`; the log must have taken a request `within` that time.
     #[must_use]
-    pub fn new(log: SharedLog, source: String) -> Self {
-        Self { log, source }
+    pub fn new(log: SharedLog, source: String, within: Duration) -> Self {
+        Self { log, source, within }
     }
 
     /// Posts `posted` as the job `key`. With `once`, only if nothing was ever posted under that id.
@@ -54,7 +53,7 @@ impl Desk {
         let event = Event::from(request::Event::Posted(posted));
         let draft = self.draft(key, event).traced(traceparent);
         let entry = if once { draft.entry_after(0) } else { draft.entry() };
-        match self.append(&entry, POST_WITHIN_MS).await {
+        match self.append(&entry, self.within).await {
             Ok(appended) if appended.repeated => Ok(Placed::Before),
             Ok(_) => Ok(Placed::New),
             Err(AppendError::Conflict { .. }) => Ok(Placed::Before),
@@ -68,14 +67,16 @@ impl Desk {
     /// Asks for the job's end. Tries for a while: nobody waits for it, but the caller pays for what is still computed.
     pub async fn cancel(&self, key: &Key, reason: &str) -> Result<(), AppendError> {
         let requested = request::Event::CancelRequested(CancelRequested { reason: Some(reason.to_owned()) });
-        self.append(&self.draft(key, requested.into()).entry(), CANCEL_WITHIN_MS).await.map(drop)
+        self.append(&self.draft(key, requested.into()).entry(), Duration::from_millis(CANCEL_WITHIN_MS))
+            .await
+            .map(drop)
     }
 
     /// What was first posted under the id of `key`, if that is still known.
     pub async fn posted(&self, key: &Key) -> Result<Option<Posted>, ApiError> {
         let filters = [Filter::from(&Subject::request(&key.account, &key.job, "posted"))];
         let read = self.log.read(REQUESTS, &filters, 0, 1);
-        let records = match tokio::time::timeout(Duration::from_millis(POST_WITHIN_MS), read).await {
+        let records = match tokio::time::timeout(self.within, read).await {
             Ok(Ok(records)) => records,
             Ok(Err(log::Error::NoStream(_))) => Vec::new(),
             Ok(Err(error)) => return Err(ApiError::log_unavailable(&error.to_string())),
@@ -96,8 +97,8 @@ impl Desk {
         Draft::new(subject, event, &cause, &self.source, clock::now())
     }
 
-    /// Appends, again while the log doesn't answer, for at most `within_ms`.
-    async fn append(&self, entry: &Entry, within_ms: u64) -> Result<Appended, AppendError> {
+    /// Appends, again while the log doesn't answer, for at most `within`.
+    async fn append(&self, entry: &Entry, within: Duration) -> Result<Appended, AppendError> {
         let mut last = AppendError::Unanswered("no answer in time".into());
         let tries = async {
             loop {
@@ -108,7 +109,7 @@ impl Desk {
                 tokio::time::sleep(Duration::from_millis(POST_AGAIN_MS)).await;
             }
         };
-        let answered = tokio::time::timeout(Duration::from_millis(within_ms), tries).await;
+        let answered = tokio::time::timeout(within, tries).await;
         answered.unwrap_or(Err(last))
     }
 }

@@ -3,28 +3,24 @@
 //! Level-triggered: what is stored decides, live events only make it quick. `stale` and `ending` stay set until what
 //! they ask for is done, so a call that is dropped half-way is simply taken up by the next one.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use lowland_events::{
     Domain, Event, Filter, Stored, Time,
     id::ModelId,
     job::{Completed, Event as Job, Problem, Task},
-    log::{self, Record, SharedLog},
+    log::SharedLog,
     stream::{LOG, TOKENS},
 };
 
 use crate::{
     assemble::{Assembly, Delta, Place, Step},
     error::ApiError,
+    history::{each, page},
     hub::{Hub, Interest, Key, Registration},
     mailbox::Mail,
     position::Position,
 };
-
-/// Records read from the log at once.
-const PAGE_RECORDS: usize = 128;
-/// Pause before a reading that was not answered is repeated, in milliseconds.
-const READ_AGAIN_MS: u64 = 200;
 
 /// What happened to a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,10 +166,22 @@ impl Watch {
         each(&log, LOG, &filter, self.sequence + 1, |event| self.take(event)).await
     }
 
-    /// Reads the job's tokens from the first on: only so is it known where each piece belongs.
+    /// Reads what the job has written since; from the first record on, where the last one read is gone or does not
+    /// lead on: only so is it known where each piece belongs.
     async fn read_tokens(&mut self) -> Result<(), ApiError> {
-        self.assembly.lose_place();
         let (log, filter) = (self.log.clone(), self.filter(Domain::Token));
+        if let Some(last) = self.assembly.last_read() {
+            let there = page(&log, TOKENS, &filter, last.sequence, 1).await?;
+            if there.first().map(|record| (record.sequence, record.stored_at))
+                == Some((last.sequence, last.stored_at))
+            {
+                each(&log, TOKENS, &filter, last.sequence + 1, |event| self.take(event)).await?;
+                if self.assembly.last_read().is_some() {
+                    return Ok(());
+                }
+            }
+        }
+        self.assembly.lose_place();
         each(&log, TOKENS, &filter, 0, |event| self.take(event)).await
     }
 
@@ -243,36 +251,5 @@ fn kind(task: &Task) -> Kind {
         Task::Chat { .. } => Kind::Chat,
         Task::Completion { .. } => Kind::Completion,
         Task::Embedding { .. } => Kind::Embedding,
-    }
-}
-
-/// Every event that `filter` selects, from sequence `from` on. Repeats what is not answered, so whoever can't wait sets
-/// a time limit.
-pub(crate) async fn each(
-    log: &SharedLog,
-    stream: &str,
-    filter: &Filter,
-    mut from: u64,
-    mut take: impl FnMut(&Stored),
-) -> Result<(), ApiError> {
-    loop {
-        let records = page(log, stream, filter, from).await?;
-        let Some(last) = records.last() else { return Ok(()) };
-        from = last.sequence + 1;
-        records.iter().filter_map(|record| Stored::try_from(record).ok()).for_each(|event| take(&event));
-    }
-}
-
-async fn page(log: &SharedLog, stream: &str, filter: &Filter, from: u64) -> Result<Vec<Record>, ApiError> {
-    loop {
-        match log.read(stream, std::slice::from_ref(filter), from, PAGE_RECORDS).await {
-            Ok(records) => return Ok(records),
-            Err(log::Error::NoStream(_)) => return Ok(Vec::new()),
-            Err(log::Error::Unanswered(detail)) => {
-                tracing::debug!(stream, detail, "reading again");
-                tokio::time::sleep(Duration::from_millis(READ_AGAIN_MS)).await;
-            }
-            Err(error) => return Err(ApiError::log_unavailable(&error.to_string())),
-        }
     }
 }

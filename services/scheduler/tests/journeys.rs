@@ -221,7 +221,8 @@ async fn the_loss_of_the_memory_streams_loses_nobody() {
     assert!(rig.records(stream::LOG, lost.clone()).await.is_empty());
     assert!(rig.log.extent(stream::METRICS).await.unwrap().last > 10, "the stream is there again");
     rig.cancel("acme/j1").await;
-    rig.reaches("acme/j1", "cancelled").await;
+    let cancelled = rig.reaches("acme/j1", "cancelled").await;
+    assert_eq!(cancelled.meta.source, "worker/test", "it was the same worker all the time");
     let second = rig.worker("w2", 1, Behaviour::Complete).await;
     second.kill();
     rig.pass(5000).await;

@@ -58,7 +58,7 @@ impl Bus {
                     return Verdict::Stored;
                 }
                 Err(AppendError::Conflict { .. }) => match self.standing(of).await {
-                    Some(Standing::Gone) => return Verdict::Gone,
+                    Some(Standing::Gone | Standing::Completed) => return Verdict::Gone,
                     Some(Standing::Unwanted { sequence, reason }) if sequence != *tip => {
                         *tip = sequence;
                         return Verdict::Unwanted { sequence, reason };

@@ -10,6 +10,7 @@ use lowland_events::{
     Draft, Event, Subject,
     id::InstanceId,
     instance::{Ready, Stopped},
+    log::{AppendError, Entry},
 };
 use lowland_host::{Error, Host, clock};
 use tokio::{
@@ -22,7 +23,7 @@ use crate::{
     Config,
     attempt::Attempt,
     bus::{Bus, wait_after},
-    engine::Engine,
+    engine::{Engine, Model},
     job::{Assignment, Key},
     mail::Mail,
     roster::{Command, Order, Roster},
@@ -118,7 +119,7 @@ impl Desk {
 
     fn begin(&mut self, of: Assignment) {
         let Some(engine) = self.engines.get(&of.assigned.instance).cloned() else { return };
-        tracing::info!(account = %of.key.0, job = %of.key.1, attempt = of.attempt(), "assigned");
+        tracing::debug!(account = %of.key.0, job = %of.key.1, attempt = of.attempt(), "assigned");
         let (key, attempt) = (of.key.clone(), of.attempt());
         let first = if self.stopping { Order::Stop } else { Order::Proceed };
         let (order, orders) = watch::channel(first);
@@ -162,10 +163,29 @@ impl Desk {
 
     /// Says that the engine takes jobs, under a name that was never used before.
     async fn announce(&mut self, engine: Arc<dyn Engine>) {
-        self.instances += 1;
-        let instance = name(self.config.worker.as_str(), self.host.instance.as_str(), self.instances);
-        let model = engine.model();
-        let ready = Ready {
+        let stop = self.host.stop.clone();
+        loop {
+            self.instances += 1;
+            let instance = name(self.config.worker.as_str(), self.host.instance.as_str(), self.instances);
+            // Before it is announced, so that the first assignment finds it.
+            self.roster.add(instance.clone());
+            self.engines.insert(instance.clone(), Arc::clone(&engine));
+            let ready = self.draft(&engine, &instance, "ready", self.ready(engine.model()));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                said = self.say(&ready, ready.entry_after(0)) => {
+                    if said {
+                        return tracing::info!(%instance, model = %engine.model().id, "ready");
+                    }
+                }
+            }
+            // Two processes whose names begin alike: take another number.
+            self.engines.remove(&instance);
+        }
+    }
+
+    fn ready(&self, model: &Model) -> Ready {
+        Ready {
             worker: self.config.worker.clone(),
             process: self.host.instance.clone(),
             region: self.config.region.clone(),
@@ -174,24 +194,22 @@ impl Desk {
             context_tokens: model.context_tokens,
             ask: self.config.ask,
             provider: model.provider.clone(),
-        };
-        // Before it is announced, so that the first assignment finds it.
-        self.roster.add(instance.clone());
-        self.engines.insert(instance.clone(), Arc::clone(&engine));
-        let stop = self.host.stop.clone();
-        tokio::select! {
-            () = self.say(&engine, &instance, "ready", ready) => {
-                tracing::info!(%instance, model = %engine.model().id, "ready");
-            }
-            () = stop.cancelled() => {}
         }
     }
 
-    async fn say(&self, engine: &Arc<dyn Engine>, of: &InstanceId, name: &str, what: impl Into<Event>) {
+    fn draft(&self, engine: &Arc<dyn Engine>, of: &InstanceId, name: &str, what: impl Into<Event>) -> Draft {
         let subject = Subject::instance(&engine.model().id, of, name);
-        let draft = Draft::new(subject, what, of.as_str(), &self.bus.source, clock::now());
-        while let Err(error) = self.bus.log.append(draft.entry()).await {
-            wait_after(&error, &draft.subject.to_string()).await;
+        Draft::new(subject, what, of.as_str(), &self.bus.source, clock::now())
+    }
+
+    /// Appends until there is an answer; says whether it is stored.
+    async fn say(&self, draft: &Draft, entry: Entry) -> bool {
+        loop {
+            match self.bus.log.append(entry.clone()).await {
+                Ok(_) => return true,
+                Err(AppendError::Conflict { .. }) => return false,
+                Err(error) => wait_after(&error, &draft.subject.to_string()).await,
+            }
         }
     }
 
@@ -208,8 +226,9 @@ impl Desk {
         }
         let stopped = Stopped { reason: "the worker was stopped".into() };
         for (instance, engine) in &self.engines {
-            let said = timeout(GOODBYE_WAIT, self.say(engine, instance, "stopped", stopped.clone())).await;
-            if said.is_err() {
+            // Unguarded: whatever the scheduler said of the instance meanwhile, it has ended.
+            let draft = self.draft(engine, instance, "stopped", stopped.clone());
+            if timeout(GOODBYE_WAIT, self.say(&draft, draft.entry())).await.is_err() {
                 return tracing::warn!("the log does not answer; the scheduler will notice the silence");
             }
         }

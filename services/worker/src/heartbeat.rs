@@ -11,6 +11,9 @@ pub const HEARTBEAT_MS: u64 = 500;
 /// Heartbeats that may be under way: a bus that is slow to answer must not delay the next.
 const UNDER_WAY_MAX: usize = 4;
 
+/// Why a process that nobody hears is not ready.
+const UNHEARD: &str = "the bus does not answer";
+
 /// Beats until it is dropped.
 pub(crate) async fn beat(host: Host) {
     let began = Instant::now();
@@ -35,6 +38,7 @@ async fn send(host: &Host, sampled: metric::Sampled, number: u64) {
     let cause = format!("{}/{number}", host.instance);
     let draft = Draft::new(subject, event, &cause, &host.source(), clock::now());
     match host.log.append(draft.entry()).await {
+        Ok(_) if host.health.problem().as_deref() == Some(UNHEARD) => host.health.ready(),
         Ok(_) => {}
         // It lives in the server's memory, and goes with it; the next beat finds it.
         Err(AppendError::NoStream(_)) => {
@@ -42,6 +46,11 @@ async fn send(host: &Host, sampled: metric::Sampled, number: u64) {
                 tracing::debug!(%error, "making the stream of measurements");
             }
         }
-        Err(error) => tracing::debug!(%error, "a heartbeat went missing"),
+        Err(error) => {
+            tracing::debug!(%error, "a heartbeat went missing");
+            if host.health.problem().is_none() {
+                host.health.not_ready(UNHEARD);
+            }
+        }
     }
 }

@@ -107,7 +107,7 @@ fn open(source: &Source, config: &Config) -> Loaded {
             tracing::info!(folder = %folder.display(), "loading a model");
             let engine: Result<Arc<dyn Engine>, String> =
                 OnnxEngine::load(folder, &config.engine).map(|engine| Arc::new(engine) as _);
-            engine.map_err(|error| format!("{}: {error}", folder.display()))
+            engine.map_err(|error| format!("model folder {}: {error}", folder.display()))
         }
         Source::Echo(echo) => Ok(Arc::new(EchoEngine::new(echo.clone()))),
     }

@@ -144,3 +144,6 @@ impl Roster {
         self.instances.values().find_map(|jobs| jobs.get(key).copied())
     }
 }
+
+#[cfg(test)]
+mod tests;

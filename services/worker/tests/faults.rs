@@ -8,6 +8,8 @@ use lowland_events::{
     meter::Meter,
     stream,
 };
+use lowland_host::{Host, Service};
+use lowland_worker::{Source, Worker};
 use stage::{Stage, chat, echo, embedder, until, words};
 
 #[tokio::test]
@@ -87,7 +89,7 @@ async fn a_bus_that_loses_its_memory_is_told_the_text_again() {
     let worker = stage.worker("w1", vec![echo(1)]).await;
     stage.assign(&worker, "j1", chat(&words(80)), 1).await;
     let before = stage.wait_for_tokens("j1", 30).await;
-    stage.log.restart();
+    stage.memory().restart();
     let again = stage.wait_for_tokens("j1", before.tokens.len()).await;
     assert!(again.text.starts_with(&before.text));
     assert_eq!(stage.records("j1").await[0].1.first, 0);
@@ -103,7 +105,7 @@ async fn a_text_survives_the_bus_and_then_its_worker() {
     let second = stage.worker("w2", vec![echo(1)]).await;
     stage.assign(&first, "j1", chat(&words(80)), 1).await;
     let before = stage.wait_for_tokens("j1", 30).await;
-    stage.log.restart();
+    stage.memory().restart();
     stage.wait_for_tokens("j1", before.tokens.len()).await;
     first.gate.shut();
     stage.write_off("j1", 1).await;
@@ -136,7 +138,9 @@ async fn a_worker_that_stops_hands_its_jobs_on() {
     stage.wait_for_tokens("j1", 10).await;
     let id = stops.worker.clone();
     stops.stop().await;
-    let job::Event::AttemptFailed(failed) = stage.wait("j1", "attempt_failed").await else { panic!("another event") };
+    let job::Event::AttemptFailed(failed) = stage.wait("j1", "attempt_failed").await else {
+        panic!("another event")
+    };
     assert_eq!((failed.problem.code, failed.retry), (ProblemCode::WorkerStopped, true));
     assert_eq!(stage.instances(&id).await, []);
     let instances = stage.events(stream::LOG, Filter::event(Domain::Instance, "stopped")).await;
@@ -149,7 +153,7 @@ async fn a_worker_that_stops_hands_its_jobs_on() {
 #[tokio::test]
 async fn an_instance_that_is_taken_for_lost_comes_back_under_another_name() {
     let stage = Stage::new().await;
-    let worker = stage.worker("w1", vec![echo(1), embedder()]).await;
+    let worker = stage.worker("w1", vec![echo(5), embedder()]).await;
     let before = stage.instances(&worker.worker).await;
     stage.assign(&worker, "j1", chat(&words(400)), 1).await;
     stage.wait_for_tokens("j1", 5).await;
@@ -194,6 +198,19 @@ async fn signs_of_life_go_on_after_the_bus_lost_its_memory() {
             (!stage.events(stream::METRICS, heard.clone()).await.is_empty()).then_some(())
         })
         .await;
-        stage.log.restart();
+        stage.memory().restart();
     }
+}
+
+#[tokio::test]
+async fn a_model_that_does_not_load_ends_the_worker_and_is_named() {
+    let stage = Stage::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let broken = ["one", "two"].map(|name| Source::Folder(folder.path().join(name)));
+    let models = [vec![echo(0)], broken.to_vec()].concat();
+    let host = Host::over(stage.log.clone(), Worker::NAME);
+    let config = stage.config("w1", models);
+    let error = Worker::serve(host, config.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("/one") && error.contains("/two"), "{error}");
+    assert_eq!(stage.instances(&config.worker).await, [], "the model that did load takes no more jobs");
 }

@@ -9,6 +9,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use async_nats::Message;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -29,6 +30,9 @@ use crate::{
 const PULL_BATCH_MAX: usize = 256;
 /// A batch that is used up within this time may be followed by one twice as large; any other by one of half its size.
 const BATCH_TIME: Duration = Duration::from_millis(50);
+
+/// How long a reader that was dropped hands back what was on its way.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// A message that has come, and when at the earliest.
 struct Waiting {
@@ -123,7 +127,12 @@ impl JetStreamConsume {
             Pulled::Idle => self.healthy(),
             Pulled::Ended | Pulled::Denied(_) => {}
             Pulled::Lost(why) => {
-                tracing::debug!(stream = self.stream, durable = self.durable, why, "consuming is taken up anew");
+                tracing::debug!(
+                    stream = self.stream,
+                    durable = self.durable,
+                    why,
+                    "consuming is taken up anew"
+                );
                 self.broken = true;
             }
         }
@@ -157,7 +166,8 @@ impl JetStreamConsume {
     fn resize(&mut self) {
         let Some(since) = self.batch_since.take() else { return };
         let most = PULL_BATCH_MAX.min(self.settings.unacked_max).max(1);
-        self.batch = if since.elapsed() < BATCH_TIME { self.batch * 2 } else { self.batch / 2 }.clamp(1, most);
+        self.batch =
+            if since.elapsed() < BATCH_TIME { self.batch * 2 } else { self.batch / 2 }.clamp(1, most);
     }
 
     async fn step(&mut self) -> Result<(), Error> {
@@ -204,15 +214,20 @@ impl Consume for JetStreamConsume {
 }
 
 impl Drop for JetStreamConsume {
-    /// What came and was not looked at goes back at once, rather than after the ack wait.
+    /// What has come or is on its way goes back at once, rather than after the ack wait.
     fn drop(&mut self) {
         self.look();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let unseen: Vec<_> = self.waiting.drain(..).filter_map(|waiting| waiting.message.reply).collect();
+        let unseen: Vec<Message> = self.waiting.drain(..).map(|waiting| waiting.message).collect();
+        let Some(coming) = self.pull.abandon() else { return };
         let line = self.line.clone();
         runtime.spawn(async move {
-            for reply in unseen {
-                let _ = line.client().publish(reply, answer::again(0)).await;
+            let coming = coming.take_until(tokio::time::sleep(LINGER));
+            let mut all = std::pin::pin!(futures::stream::iter(unseen).chain(coming));
+            while let Some(message) = all.next().await {
+                if let Some(reply) = message.reply.filter(|reply| Place::of(reply).is_some()) {
+                    let _ = line.client().publish(reply, answer::again(0)).await;
+                }
             }
         });
     }
@@ -239,7 +254,9 @@ impl Acknowledge for Ack {
             match self.line.ask(&self.reply, None, answer::DONE, ANSWER_WAIT).await {
                 Ok(_) => return Ok(()),
                 Err(Unheard::Nobody) => {
-                    return Err(Error::Unanswered("the consumer is gone, and its deliveries with it".to_owned()));
+                    return Err(Error::Unanswered(
+                        "the consumer is gone, and its deliveries with it".to_owned(),
+                    ));
                 }
                 Err(unheard) => {
                     if matches!(unheard, Unheard::Denied(_)) || !tries.again().await {

@@ -107,7 +107,8 @@ impl JetStreamFollow {
             tokio::time::sleep_until(not_before).await;
         }
         self.not_before = Some(Instant::now() + self.pauses.take());
-        let info = api::info(&self.line, &self.stream).await.map_err(|failure| failure.about(&self.stream))?;
+        let info =
+            api::info(&self.line, &self.stream).await.map_err(|failure| failure.about(&self.stream))?;
         self.relocate(&info);
         self.begin().await
     }
@@ -115,7 +116,10 @@ impl JetStreamFollow {
     /// Moves the position to where the stream, as it is now, goes on.
     fn relocate(&mut self, info: &StreamInfo) {
         if info.created != self.created {
-            tracing::info!(stream = self.stream, "the stream is another one now: following from its beginning");
+            tracing::info!(
+                stream = self.stream,
+                "the stream is another one now: following from its beginning"
+            );
             self.created.clone_from(&info.created);
             self.position = 1;
         } else if info.state.last_seq + 1 < self.position {

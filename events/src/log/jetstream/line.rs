@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, Event, HeaderMap, Message, Request, RequestErrorKind, Statistics, connection::State};
+use async_nats::{
+    Client, Event, HeaderMap, Message, Request, RequestErrorKind, Statistics, connection::State,
+};
 use bytes::Bytes;
 use tokio::{sync::watch, time::Instant};
 
@@ -54,11 +56,7 @@ pub(super) struct Line {
 impl Line {
     /// A line whose events are told to [`Line::hear`]; of no use before [`Line::connected_by`].
     pub(super) fn unconnected() -> Arc<Self> {
-        Arc::new(Self {
-            client: OnceLock::new(),
-            heard: watch::Sender::new(0),
-            denials: Mutex::default(),
-        })
+        Arc::new(Self { client: OnceLock::new(), heard: watch::Sender::new(0), denials: Mutex::default() })
     }
 
     pub(super) fn connected_by(&self, client: Client) {
@@ -98,6 +96,9 @@ impl Line {
                 } else {
                     tracing::warn!(%error, "the NATS server reports an error");
                 }
+            }
+            Event::Disconnected => {
+                tracing::warn!("the connection to NATS is lost; connecting anew until it is back");
             }
             other => tracing::debug!(event = %other, "NATS connection"),
         }

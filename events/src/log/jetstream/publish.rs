@@ -108,8 +108,7 @@ async fn send_batch(line: &Line, entries: &[Entry]) -> Result<Answer, Unheard> {
 async fn post(line: &Line, entry: &Entry, headers: HeaderMap) -> Result<(), Unheard> {
     let deadline = tokio::time::Instant::now() + ANSWER_WAIT;
     line.wait_connected(&mut line.events(), deadline).await?;
-    let published =
-        line.client().publish_with_headers(entry.subject.clone(), headers, entry.payload.clone());
+    let published = line.client().publish_with_headers(entry.subject.clone(), headers, entry.payload.clone());
     match tokio::time::timeout_at(deadline, published).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(match error.kind() {
@@ -120,12 +119,7 @@ async fn post(line: &Line, entry: &Entry, headers: HeaderMap) -> Result<(), Unhe
     }
 }
 
-async fn send(
-    line: &Line,
-    subjects: &[&str],
-    entry: &Entry,
-    headers: HeaderMap,
-) -> Result<Answer, Unheard> {
+async fn send(line: &Line, subjects: &[&str], entry: &Entry, headers: HeaderMap) -> Result<Answer, Unheard> {
     let payload: Bytes = entry.payload.clone();
     let message = line.ask_about(subjects, &entry.subject, Some(headers), payload, ANSWER_WAIT).await?;
     serde_json::from_slice(&message.payload)
@@ -134,15 +128,11 @@ async fn send(
 
 fn judge(answer: Result<Answer, Unheard>, subject: &str) -> Result<Appended, Verdict> {
     match answer {
-        Ok(Answer { error: None, seq, duplicate, .. }) => {
-            Ok(Appended { sequence: seq, repeated: duplicate })
-        }
+        Ok(Answer { error: None, seq, duplicate, .. }) => Ok(Appended { sequence: seq, repeated: duplicate }),
         Ok(Answer { error: Some(error), stream, .. }) => Err(judge_error(error, stream)),
         Err(Unheard::Nobody) => Err(Verdict::Repeat(AppendError::NoStream(subject.to_owned()))),
         Err(Unheard::Lost(text)) => Err(Verdict::Repeat(AppendError::Unanswered(text))),
-        Err(Unheard::Denied(text) | Unheard::Invalid(text)) => {
-            Err(Verdict::Fail(AppendError::Refused(text)))
-        }
+        Err(Unheard::Denied(text) | Unheard::Invalid(text)) => Err(Verdict::Fail(AppendError::Refused(text))),
     }
 }
 

@@ -46,7 +46,8 @@ pub(super) struct Pull {
     stream: String,
     subject: String,
     inbox: String,
-    messages: Subscriber,
+    /// None once taken away.
+    messages: Option<Subscriber>,
     events: watch::Receiver<u64>,
     began: Moment,
     /// When something was last heard, or asked.
@@ -65,7 +66,7 @@ impl Pull {
             stream: stream.to_owned(),
             subject: api::subject(&format!("CONSUMER.MSG.NEXT.{stream}.{consumer}")),
             inbox,
-            messages: messages.map_err(|error| Unheard::Lost(error.to_string()))?,
+            messages: Some(messages.map_err(|error| Unheard::Lost(error.to_string()))?),
             events,
             began,
             heard: Instant::now(),
@@ -103,19 +104,20 @@ impl Pull {
         self.began = line.now();
     }
 
-    /// What has come already.
+    /// What has come already. A closed connection has nothing to give, again and again: [`Pull::next`] reports it.
     pub(super) fn ready(&mut self) -> Option<Pulled> {
-        let message = self.messages.next().now_or_never()?;
-        Some(self.sort(message))
+        let message = self.messages.next().now_or_never()??;
+        Some(self.sort(Some(message)))
     }
 
     /// The next that comes. Cancel-safe.
     pub(super) async fn next(&mut self, line: &Line) -> Pulled {
         let silent = (self.heard + SILENCE_MAX).max(Instant::now() + GRACE);
         loop {
+            let Some(messages) = &mut self.messages else { return self.sort(None) };
             tokio::select! {
                 biased;
-                message = self.messages.next() => return self.sort(message),
+                message = messages.next() => return self.sort(message),
                 open = self.events.changed() => if let Some(why) = self.interruption(line, open.is_ok()) {
                     return why;
                 },
@@ -157,7 +159,8 @@ impl Pull {
     /// One pull ended: in the ordinary way if it says what it still waited for, else because the consumer did.
     fn ended(&mut self, message: &Message) -> Pulled {
         let description = message.description.as_deref().unwrap_or_default();
-        let consumer_ended = ["Consumer Deleted", "Consumer is push based", "Leadership Change", "Server Shutdown"];
+        let consumer_ended =
+            ["Consumer Deleted", "Consumer is push based", "Leadership Change", "Server Shutdown"];
         if consumer_ended.iter().any(|end| description.eq_ignore_ascii_case(end)) {
             return Pulled::Lost(description.to_owned());
         }

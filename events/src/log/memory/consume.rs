@@ -41,7 +41,9 @@ impl Durable {
 
     fn offer(&mut self, stream: &Stream, now: Now) -> Offer {
         let due = now.at + self.ack_wait();
-        while let Some((sequence, unacked)) = self.unacked.iter_mut().find(|(_, unacked)| unacked.due <= now.at) {
+        while let Some((sequence, unacked)) =
+            self.unacked.iter_mut().find(|(_, unacked)| unacked.due <= now.at)
+        {
             if let Some(record) = stream.record(*sequence) {
                 *unacked = Unacked { delivered: unacked.delivered + 1, due };
                 return Offer::Message(record, unacked.delivered);
@@ -171,7 +173,7 @@ struct Ack {
 #[async_trait]
 impl Acknowledge for Ack {
     async fn ack(&self) -> Result<(), Error> {
-        self.place.durable(|durable, _| drop(durable.unacked.remove(&self.sequence)))
+        self.place.durable(|durable, _| durable.unacked.remove(&self.sequence)).map(|_| ())
     }
 
     async fn progress(&self) -> Result<(), Error> {

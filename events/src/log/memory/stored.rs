@@ -105,9 +105,14 @@ impl Stream {
     }
 
     /// What any of `filters` selects (everything, if there are none), from `from` on.
-    pub(super) fn select<'a>(&'a self, filters: &'a [Filter], from: u64) -> impl Iterator<Item = Record> + 'a {
-        let selected =
-            |record: &Record| filters.is_empty() || filters.iter().any(|filter| filter.matches(&record.subject));
+    pub(super) fn select<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: u64,
+    ) -> impl Iterator<Item = Record> + 'a {
+        let selected = |record: &Record| {
+            filters.is_empty() || filters.iter().any(|filter| filter.matches(&record.subject))
+        };
         let kept = self.kept.range(from..).map(|(_, kept)| &kept.record);
         kept.filter(move |record| selected(record)).cloned()
     }
@@ -181,7 +186,9 @@ impl Stream {
 
     /// Lets go of the oldest messages of `subject` beyond those kept a subject.
     pub(super) fn trim(&mut self, subject: &str) {
-        let Some(most) = self.spec.max_per_subject.and_then(|most| usize::try_from(most).ok()) else { return };
+        let Some(most) = self.spec.max_per_subject.and_then(|most| usize::try_from(most).ok()) else {
+            return;
+        };
         while let Some(sequences) = self.subjects.get(subject).filter(|sequences| sequences.len() > most) {
             let oldest = *sequences.first().expect("it holds more than none");
             self.remove(oldest);

@@ -73,6 +73,21 @@ fn a_text_published_anew_is_cut_at_what_was_shown() {
 }
 
 #[test]
+fn an_attempt_that_was_succeeded_has_nothing_to_say() {
+    let mut assembly = Assembly::of_new_job();
+    let by = |attempt, record: Published| Published { attempt, ..record };
+    assembly.record(at(1), &record(0, &[1, 2], "ab"));
+    assert_eq!(
+        assembly.record(at(2), &by(2, record(0, &[1, 2], "ab"))),
+        Step::Nothing,
+        "it retells the text"
+    );
+    assert_eq!(assembly.record(at(3), &record(2, &[9], "x")), Step::Nothing);
+    assert_eq!(assembly.record(anew(1), &record(0, &[1, 2, 9, 9], "abxx")), Step::Nothing);
+    assert_eq!(text(assembly.record(at(4), &by(2, record(2, &[3], "c")))), "c");
+}
+
+#[test]
 fn a_resumed_caller_gets_the_rest_only() {
     let mut assembly = Assembly::resumed(Position { tokens: 2, bytes: 5 });
     assert_eq!(assembly.record(at(3), &record(3, &[4], "d")), Step::Nothing, "its place is not known yet");
@@ -110,6 +125,8 @@ enum Fate {
     Miss(usize),
     /// The bus loses its stream: the worker publishes the text so far anew, in a stream that counts from 1.
     Loss,
+    /// Another attempt takes over: it retells the text so far, in one record or two.
+    TakeOver(bool),
     /// The caller goes away and comes back with the id of the last event.
     Resume,
 }
@@ -122,6 +139,7 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
         1 => (1..4_usize).prop_map(Fate::Miss),
         1 => Just(Fate::Loss),
         1 => Just(Fate::Resume),
+        1 => any::<bool>().prop_map(Fate::TakeOver),
     ];
     proptest::collection::vec(fate, 0..60)
 }
@@ -141,6 +159,8 @@ struct World {
     assembly: Assembly,
     seen: String,
     clock: i64,
+    attempt: u32,
+    first_piece: Option<(usize, usize)>,
 }
 
 impl World {
@@ -152,12 +172,16 @@ impl World {
             assembly: Assembly::of_new_job(),
             seen: String::new(),
             clock: 0,
+            attempt: 1,
+            first_piece: None,
         }
     }
 
     fn publish(&mut self) -> Option<(Place, Published)> {
         let (tokens, text) = self.waiting.pop_front()?;
         let new = record(u32::try_from(self.written.0.len()).unwrap(), &tokens, &text);
+        let new = Published { attempt: self.attempt, ..new };
+        self.first_piece.get_or_insert((tokens.len(), text.len()));
         self.written.0.extend(tokens);
         self.written.1.push_str(&text);
         let place = self.store(new.clone());
@@ -184,6 +208,20 @@ impl World {
         assert_eq!(self.seen.chars().count(), delta.chars_before);
         self.seen.push_str(&delta.text);
         assert_eq!(self.seen.len(), delta.end.bytes as usize);
+    }
+
+    /// Tells the text so far anew; in two records, the first holds the first published piece.
+    fn retell(&mut self, in_two: bool) {
+        let (tokens, text) = self.written.clone();
+        let cut = self.first_piece.filter(|_| in_two).unwrap_or((tokens.len(), text.len()));
+        let rest = u32::try_from(cut.0).unwrap();
+        let (head, tail) =
+            (record(0, &tokens[..cut.0], &text[..cut.1]), record(rest, &tokens[cut.0..], &text[cut.1..]));
+        for part in [Some(head), (cut.0 < tokens.len()).then_some(tail)].into_iter().flatten() {
+            let part = Published { attempt: self.attempt, ..part };
+            let place = self.store(part.clone());
+            self.arrive(place, &part);
+        }
     }
 
     fn read_again(&mut self) {
@@ -217,10 +255,12 @@ impl World {
                 }
             }
             Fate::Loss => {
-                let whole = record(0, &self.written.0, &self.written.1);
                 self.stored.clear();
-                let place = self.store(whole.clone());
-                self.arrive(place, &whole);
+                self.retell(false);
+            }
+            Fate::TakeOver(in_two) => {
+                self.attempt += 1;
+                self.retell(*in_two);
             }
             Fate::Resume => {
                 self.assembly = Assembly::resumed(self.assembly.shown());

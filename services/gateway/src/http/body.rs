@@ -13,10 +13,10 @@ use super::App;
 use crate::error::ApiError;
 
 /// Time within which a body must have come, in milliseconds.
-pub const BODY_WITHIN_MS: u64 = 30_000;
+pub(super) const BODY_WITHIN_MS: u64 = 30_000;
 /// Bytes of a body that is too large which are still read and thrown away: a client that is cut off while it sends
 /// may never see the answer.
-pub const BODY_DRAINED_MAX: usize = 16 << 20;
+pub(super) const BODY_DRAINED_MAX: usize = 16 << 20;
 
 /// The body, if it is not too large and comes in time.
 pub(super) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {

@@ -1,11 +1,14 @@
 //! `/v1/jobs/{job}`: what became of a job, its stream, and its cancellation. A job belongs to the account that posted
 //! it: for any other key it does not exist.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -23,17 +26,18 @@ use super::{
 };
 use crate::{
     error::ApiError,
+    history,
     hub::Key,
     outcome,
     position::Position,
     render::{Chunks, Head},
     status::Status,
     translate::{Aliases, Stream, TextForm},
-    watch::{self, Accepted, Kind, Update},
+    watch::{Accepted, Kind, Update},
 };
 
-/// Time within which a job's events must have been read, in milliseconds.
-const STATUS_WITHIN_MS: u64 = 8_000;
+/// The job in a path, which may be no text at all.
+type JobPath = Result<Path<String>, PathRejection>;
 
 /// What a stream's caller may ask for.
 #[derive(Debug, Default, Deserialize)]
@@ -45,15 +49,15 @@ pub(super) struct Options {
 pub(super) async fn status(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(job): Path<String>,
+    job: JobPath,
 ) -> Result<Json<Value>, ApiError> {
     let _permit = app.limits.enter(&caller.account)?;
-    let key = key(caller, &job)?;
+    let key = key(caller, job)?;
     must_exist(&app, &key).await?;
     let mut status = Status::default();
     let filter = Filter::aggregate(Domain::Job, key.account.as_str(), key.job.as_str());
-    let read = watch::each(&app.host.log, LOG, &filter, 0, |event| status.evolve(event));
-    tokio::time::timeout(Duration::from_millis(STATUS_WITHIN_MS), read)
+    let read = history::each(&app.host.log, LOG, &filter, 0, |event| status.evolve(event));
+    tokio::time::timeout(app.config.post_within, read)
         .await
         .map_err(|_| ApiError::log_unavailable("no answer in time"))??;
     Ok(Json(status.to_json(key.job.as_str())))
@@ -62,10 +66,10 @@ pub(super) async fn status(
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(job): Path<String>,
+    job: JobPath,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let _permit = app.limits.enter(&caller.account)?;
-    let key = key(caller, &job)?;
+    let key = key(caller, job)?;
     must_exist(&app, &key).await?;
     app.desk
         .cancel(&key, "the caller asked for it")
@@ -78,12 +82,13 @@ pub(super) async fn cancel(
 pub(super) async fn stream(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(job): Path<String>,
-    Query(options): Query<Options>,
+    job: JobPath,
+    options: Result<Query<Options>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let permit = app.limits.enter(&caller.account)?;
-    let key = key(caller, &job)?;
+    let key = key(caller, job)?;
+    let include_usage = options.map_err(|error| bad_query(&error))?.include_usage;
     let shown = shown(&headers, &key.job)?;
     let mut session = Session::resume(&app, permit, &key, shown.unwrap_or_default()).await?;
     let (accepted, mut early) = accepted(&mut session).await?;
@@ -91,15 +96,20 @@ pub(super) async fn stream(
     if early.is_empty() {
         early.extend(generate::first(&mut session, app.config.headers_within, &Aliases::default()).await?);
     }
-    let stream = Stream { include_usage: options.include_usage };
+    let stream = Stream { include_usage };
     let mut feed = Feed::new(session, Chunks::new(head, stream), Aliases::default(), shown.is_some());
     early.into_iter().for_each(|update| feed.take(Ok(update)));
     Ok(about(&key.job, feed.into_response(app.config.keep_alive)))
 }
 
-fn key(caller: Caller, job: &str) -> Result<Key, ApiError> {
-    let job = JobId::new(job).map_err(|_| ApiError::no_job(job))?;
+fn key(caller: Caller, job: JobPath) -> Result<Key, ApiError> {
+    let Path(job) = job.map_err(|_| ApiError::no_job(""))?;
+    let job = JobId::new(&job).map_err(|_| ApiError::no_job(&job))?;
     Ok(Key { account: caller.account, job })
+}
+
+fn bad_query(error: &QueryRejection) -> ApiError {
+    ApiError::parameter("invalid_value", "include_usage", error.body_text())
 }
 
 /// What the caller has of the job's output.

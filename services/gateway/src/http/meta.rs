@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderName, HeaderValue, header},
     response::{Html, IntoResponse, Response},
 };
@@ -43,8 +43,9 @@ pub(super) async fn models(State(app): State<Arc<App>>, _: Caller) -> Json<Value
 pub(super) async fn model(
     State(app): State<Arc<App>>,
     _: Caller,
-    Path(model): Path<String>,
+    model: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    let Path(model) = model.map_err(|error| ApiError::no_model(error.body_text()))?;
     let models = app.models.borrow();
     models.one(&model).map(Json).ok_or_else(|| {
         let names: Vec<&str> = models.names().collect();

@@ -20,10 +20,6 @@ use crate::{
 const DEADLINE_MS_DEFAULT: u64 = 600_000;
 /// Longest time allowed, in milliseconds: admission's bound.
 const DEADLINE_MS_MAX: u64 = 24 * 3_600_000;
-/// Time after a job's deadline in which its end must become known, in milliseconds; then nobody there decides.
-const ANSWER_GRACE_MS: u64 = 10_000;
-/// Time within which a question about a job must be answered by the log, in milliseconds.
-const LOOK_WITHIN_MS: u64 = 8_000;
 
 /// One caller and its job. Fields are dropped in this order: once it no longer watches, its departure counts.
 pub(super) struct Session {
@@ -50,7 +46,7 @@ impl Session {
             Watch::of_new_job(&app.hub, &app.host.log, key, interest)
         };
         let caller = app.departures.caller(key, wish.comes_back());
-        let deadline = deadline(posted.deadline_ms);
+        let deadline = deadline(app, posted.deadline_ms);
         let mut session = Self { watch, caller, deadline, _permit: permit };
         let placed = app.desk.post(key, posted.clone(), once, wish.traceparent).await?;
         if once && placed == Placed::Before {
@@ -73,7 +69,7 @@ impl Session {
         must_exist(app, key).await?;
         let watch = Watch::resumed(&app.hub, &app.host.log, key, Interest::JobAndTokens, shown);
         let caller = app.departures.caller(key, true);
-        Ok(Self { watch, caller, deadline: deadline(None), _permit: permit })
+        Ok(Self { watch, caller, deadline: deadline(app, None), _permit: permit })
     }
 
     /// What happens next to the job, within its time.
@@ -103,15 +99,15 @@ impl Session {
     }
 }
 
-fn deadline(allowed_ms: Option<u64>) -> Instant {
+fn deadline(app: &App, allowed_ms: Option<u64>) -> Instant {
     let allowed_ms = allowed_ms.unwrap_or(DEADLINE_MS_DEFAULT).min(DEADLINE_MS_MAX);
-    Instant::now() + Duration::from_millis(allowed_ms + ANSWER_GRACE_MS)
+    Instant::now() + Duration::from_millis(allowed_ms) + app.config.answer_grace
 }
 
 /// 404 unless the account has the job: in the log, or posted and not yet decided on.
 pub(super) async fn must_exist(app: &App, key: &Key) -> Result<(), ApiError> {
     let filter = Filter::aggregate(Domain::Job, key.account.as_str(), key.job.as_str());
-    let last = within(app.host.log.last(LOG, &filter)).await?;
+    let last = within(app, app.host.log.last(LOG, &filter)).await?;
     if last.is_none() && app.desk.posted(key).await?.is_none() {
         return Err(ApiError::no_job(key.job.as_str()));
     }
@@ -119,8 +115,8 @@ pub(super) async fn must_exist(app: &App, key: &Key) -> Result<(), ApiError> {
 }
 
 /// The log's answer, if it comes in time.
-async fn within<T>(asked: impl Future<Output = Result<T, log::Error>>) -> Result<T, ApiError> {
-    match tokio::time::timeout(Duration::from_millis(LOOK_WITHIN_MS), asked).await {
+async fn within<T>(app: &App, asked: impl Future<Output = Result<T, log::Error>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(app.config.post_within, asked).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(ApiError::log_unavailable(&error.to_string())),
         Err(_) => Err(ApiError::log_unavailable("no answer in time")),

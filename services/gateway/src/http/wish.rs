@@ -8,7 +8,7 @@ use super::{IDEMPOTENCY_KEY, LAST_EVENT_ID, RESUMABLE};
 use crate::{error::ApiError, position::StreamId};
 
 /// Longest `Idempotency-Key`, in bytes.
-pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+pub(super) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// What a caller says in headers about repeating and resuming.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

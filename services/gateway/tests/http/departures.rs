@@ -5,7 +5,10 @@ use std::time::Duration;
 use lowland_events::job::Finish;
 use serde_json::json;
 
-use crate::world::{Events, World, ask, soon, text};
+use crate::{
+    events::{Events, text},
+    world::{World, ask, soon},
+};
 
 #[tokio::test]
 async fn leaving_a_stream_cancels_the_job() {

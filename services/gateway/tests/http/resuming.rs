@@ -4,10 +4,13 @@ use lowland_events::log::Log;
 use lowland_events::{job::Finish, stream};
 use serde_json::{Value, json};
 
-use crate::world::{Events, OTHER_KEY, SentEvent, World, ask, soon, text};
+use crate::{
+    events::{Events, SentEvent, text},
+    world::{OTHER_KEY, World, ask, soon},
+};
 
 /// Posts a job that streams, lets it write `first`, and gives the stream with its job.
-async fn begun(world: &mut World, first: &str) -> (Events, crate::world::Job) {
+async fn begun(world: &mut World, first: &str) -> (Events, crate::backend::Job) {
     let request = world.chat(&ask(json!({"stream": true}))).header("x-lowland-resumable", "true");
     let events = tokio::spawn(Events::of(request));
     let mut job = world.backend.job().await;

@@ -6,7 +6,11 @@ use lowland_events::job::{Expired, Failed, Finish, ProblemCode};
 use lowland_events::{Time, meter::Usage};
 use serde_json::{Value, json};
 
-use crate::world::{Events, World, ask, problem, soon, text};
+use crate::{
+    backend::problem,
+    events::{Events, text},
+    world::{World, ask, soon},
+};
 
 #[tokio::test]
 async fn a_chat_streams_as_openais_does() {
@@ -136,10 +140,10 @@ async fn a_slow_reader_holds_up_nobody_and_loses_nothing() {
     let slow = tokio::spawn(world.chat(&ask(json!({"stream": true}))).send());
     let mut job = world.backend.job().await;
     job.start().await;
-    job.write("begin ").await;
+    job.write_as_one("begin ").await;
     let slow = soon(slow).await.unwrap().unwrap();
     for index in 0..RECORDS {
-        job.write(&format!("{index}{piece}")).await;
+        job.write_as_one(&format!("{index}{piece}")).await;
     }
     let quick = tokio::spawn(world.chat(&ask(json!({}))).send());
     let mut other = world.backend.job().await;
@@ -147,17 +151,19 @@ async fn a_slow_reader_holds_up_nobody_and_loses_nothing() {
     other.write("quick").await;
     other.complete(Finish::Stop).await;
     assert_eq!(soon(quick).await.unwrap().unwrap().status(), 200);
-    job.complete(Finish::Stop).await;
+    let failed =
+        Failed { problem: problem(ProblemCode::WorkerFailed, None), attempts: 1, usage: job.usage() };
+    job.happens("failed", failed).await;
     let body = soon(slow.text()).await.unwrap();
+    assert!(world.figure("mailboxes_overflowed") > 0, "the reader was slow enough to matter");
     let shown: String = body
         .lines()
         .filter_map(|line| line.strip_prefix("data: "))
-        .filter(|data| *data != "[DONE]")
         .map(|data| serde_json::from_str::<Value>(data).unwrap())
         .map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned())
         .collect();
     let wanted: String =
         std::iter::once("begin ".to_owned()).chain((0..RECORDS).map(|i| format!("{i}{piece}"))).collect();
     assert!(shown == wanted, "{} bytes of {}", shown.len(), wanted.len());
-    assert!(body.ends_with("data: [DONE]\n\n"));
+    assert!(body.lines().rfind(|line| !line.is_empty()).unwrap().contains("\"worker_failed\""));
 }

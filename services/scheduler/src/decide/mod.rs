@@ -57,6 +57,7 @@ pub fn decide(view: &View<'_>, requests: &[&Incoming]) -> Round {
     lost::instances(view, &mut round);
     endings::orphans(view, &mut round);
     endings::endings(view, &mut round);
+    endings::answers(view, &mut round);
     endings::deadlines(view, &mut round);
     requests::requests(view, requests, &mut round);
     assign::assignments(view, &mut round);

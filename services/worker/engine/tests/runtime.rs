@@ -2,12 +2,11 @@
 
 mod support;
 
-use lowland_engine::manifest::{Manifest, Task};
 use lowland_engine::{
     Config, Engine, Error, Finish, Generate, Outcome, Prompt, Provider, Sampling, Sink, Usage,
     WAITING_JOBS_MAX,
 };
-use support::{Told, config, greedy, model, run, smollm, start, tokens_of, user};
+use support::{Told, altered, config, greedy, model, run, smollm, start, tokens_of, user};
 
 const STORY: &str = "Once upon a time, in a small village by the sea, there lived";
 
@@ -161,28 +160,26 @@ fn a_reused_prefix_is_counted_and_changes_nothing() {
 
 #[test]
 fn a_graph_that_can_not_share_its_cache_writes_the_same() {
-    let (folder, original) = (tempfile::tempdir().unwrap(), model("smollm2-135m-instruct"));
-    for file in std::fs::read_dir(&original).unwrap() {
-        let file = file.unwrap().file_name();
-        std::fs::hard_link(original.join(&file), folder.path().join(&file))
-            .or_else(|_| std::fs::copy(original.join(&file), folder.path().join(&file)).map(drop))
-            .unwrap();
-    }
-    let manifest = std::fs::read_to_string(original.join("model.json")).unwrap();
-    std::fs::remove_file(folder.path().join("model.json")).unwrap();
-    std::fs::write(
-        folder.path().join("model.json"),
-        manifest.replace(r#""shared_kv": true"#, r#""shared_kv": false"#),
-    )
-    .unwrap();
+    let folder = altered("smollm2-135m-instruct", "shared_kv", false.into());
     let (shared, swapped) = (smollm(1), Engine::load(folder.path(), &config(1)).unwrap());
-    let generate = |manifest: &Manifest| matches!(&manifest.task, Task::Generate(model) if !model.shared_kv);
-    assert!(generate(swapped.manifest()) && !generate(shared.manifest()));
     for end in ["a wise old", "a young girl"] {
         let request = greedy(Prompt::Text(format!("{STORY} {end}")), 12);
         let (one, other) = (run(&shared, request.clone()), run(&swapped, request));
         assert_eq!((one.tokens(), one.outcome.usage), (other.tokens(), other.outcome.usage));
     }
+}
+
+#[test]
+fn the_context_bounds_the_output() {
+    let folder = altered("smollm2-135m-instruct", "context_tokens", 32.into());
+    let engine = Engine::load(folder.path(), &config(1)).unwrap();
+    let sampling =
+        Sampling { logit_bias: vec![(0, f32::NEG_INFINITY), (2, f32::NEG_INFINITY)], ..Sampling::default() };
+    let answer = run(&engine, Generate { sampling, ..Generate::new(Prompt::Text(STORY.to_owned())) });
+    assert_eq!(
+        (answer.finish().as_str(), answer.outcome.usage.prompt + answer.outcome.usage.output),
+        ("Length", 32)
+    );
 }
 
 #[test]

@@ -71,8 +71,9 @@ impl Engine for OnnxEngine {
     fn start(&self, work: Work, sink: Sink) -> Result<Box<dyn Cancel>, Failure> {
         match work {
             Work::Generate(generate) => {
+                let field = prompt_field(&generate.prompt);
                 let cancel = self.inner.generate(request(generate), Box::new(Told(sink)));
-                Ok(Box::new(cancel.map_err(|error| failure(&error))?))
+                Ok(Box::new(cancel.map_err(|error| in_field(failure(&error), field))?))
             }
             Work::Embed(input) => self.embed(input, sink),
         }
@@ -166,6 +167,22 @@ fn failure(error: &engine::Error) -> Failure {
     }
 }
 
+/// What the caller calls the prompt.
+fn prompt_field(prompt: &Prompt) -> &'static str {
+    match prompt {
+        Prompt::Messages(_) => "messages",
+        Prompt::Text(_) => "prompt",
+    }
+}
+
+/// The failure with the prompt called as the caller calls it: the engine knows one name only.
+fn in_field(mut failure: Failure, field: &str) -> Failure {
+    if failure.problem.field.as_deref() == Some("prompt") {
+        failure.problem.field = Some(field.to_owned());
+    }
+    failure
+}
+
 fn internal(message: String) -> Failure {
     Failure { problem: Problem { code: ProblemCode::WorkerFailed, message, field: None }, retry: true }
 }
@@ -183,6 +200,9 @@ mod tests {
         assert_eq!(input.problem.field.as_deref(), Some("input[2]"));
         let invalid = failure(&engine::Error::Invalid { field: "top_p", reason: "must be above 0".into() });
         assert_eq!((invalid.problem.code, invalid.retry), (ProblemCode::InvalidRequest, false));
+        assert_eq!(in_field(invalid, "messages").problem.field.as_deref(), Some("top_p"));
+        let role = engine::Error::Invalid { field: "prompt", reason: "roles must alternate".into() };
+        assert_eq!(in_field(failure(&role), "messages").problem.field.as_deref(), Some("messages"));
     }
 
     #[test]

@@ -78,3 +78,77 @@ impl Ending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lowland_events::{
+        EventId, Time,
+        id::{AccountId, InstanceId, JobId, ModelId, WorkerId},
+        job::{Assigned, Submitted, Task},
+        meter::Meter,
+    };
+
+    use super::*;
+
+    fn assignment() -> Assignment {
+        let job = Submitted {
+            model: ModelId::new("m").unwrap(),
+            task: Task::Completion { prompt: "a".into() },
+            sampling: None,
+            regions: Vec::new(),
+            deadline: Time(42),
+            bounds: Usage::default(),
+            request_sequence: 1,
+        };
+        let assigned = Assigned {
+            worker: WorkerId::new("w1").unwrap(),
+            instance: InstanceId::new("i1").unwrap(),
+            attempt: 3,
+            lease_ms: 1,
+            job,
+            price_version: String::new(),
+            considered: Vec::new(),
+            considered_more: 0,
+            decided_on: Vec::new(),
+        };
+        Assignment {
+            key: (AccountId::new("acme").unwrap(), JobId::new("j1").unwrap()),
+            assigned,
+            id: EventId::derived("cause", "kind", 0),
+            sequence: 1,
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn the_deadline_expires_a_job_and_any_other_reason_cancels_it() {
+        let usage = Usage::of([(Meter::OutputTokens, 5)]);
+        let unwanted = |reason: &str| Ending::Unwanted { reason: reason.into(), usage: usage.clone() };
+        let expired = Expired { deadline: Time(42), usage: usage.clone() };
+        assert_eq!(unwanted(DEADLINE).event(&assignment()), Event::Expired(expired));
+        let cancelled = Cancelled { reason: "no more".into(), usage: usage.clone() };
+        assert_eq!(unwanted("no more").event(&assignment()), Event::Cancelled(cancelled));
+    }
+
+    #[test]
+    fn failures_carry_the_fence_and_say_whether_to_try_again() {
+        for (ending, code, retry) in [
+            (Ending::stopped(), ProblemCode::WorkerStopped, true),
+            (Ending::broken("x"), ProblemCode::WorkerFailed, true),
+            (Ending::too_large(9, 5), ProblemCode::TooLong, false),
+        ] {
+            let Event::AttemptFailed(failed) = ending.event(&assignment()) else { panic!("{ending:?}") };
+            assert_eq!((failed.attempt, failed.problem.code, failed.retry), (3, code, retry));
+            assert_eq!(failed.instance.as_str(), "i1");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_made_twice_has_one_id() {
+        let of = assignment();
+        let event = Ending::stopped().event(&of);
+        let (one, two) = (of.event(event.clone(), "a", Time(1)), of.event(event, "b", Time(2)));
+        assert_eq!(one.meta.id, two.meta.id);
+        assert_eq!(one.meta.causation, Some(of.id));
+    }
+}

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use lowland_events::{
     Filter,
     log::{
-        AppendError, Appended, Consume, ConsumeSettings, Entry, Error, Extent, Follow, Log, Record, SharedLog, Start,
+        AppendError, Appended, Consume, ConsumeSettings, Entry, Error, Extent, Follow, Log, Record,
+        SharedLog, Start,
     },
     stream::StreamSpec,
 };
@@ -60,7 +61,13 @@ impl Log for Gate {
         self.log.last(stream, filter).await
     }
 
-    async fn read(&self, stream: &str, filters: &[Filter], from: u64, most: usize) -> Result<Vec<Record>, Error> {
+    async fn read(
+        &self,
+        stream: &str,
+        filters: &[Filter],
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<Record>, Error> {
         self.pass().await;
         self.log.read(stream, filters, from, most).await
     }

@@ -1,17 +1,20 @@
 //! A stage for workers: a log in memory, workers with echo engines on it, and a scheduler's part played by hand.
-#![allow(dead_code, reason = "each test file uses its own part of the stage")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of the stage")]
 
 pub mod gate;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use gate::Gate;
 use lowland_events::{
     Domain, Draft, Event, Filter, Money, Stored, Subject, Time,
     id::{AccountId, InstanceId, JobId, ModelId, RegionId, WorkerId},
     instance::{self, Ability},
-    job::{self, AttemptFailed, Assigned, CancelRequested, Message, Problem, ProblemCode, Sampling, Submitted, Task},
-    log::{Log, SharedLog, memory::MemoryLog},
+    job::{
+        self, Assigned, AttemptFailed, CancelRequested, Message, Problem, ProblemCode, Sampling, Submitted,
+        Task,
+    },
+    log::{Record, SharedLog, memory::MemoryLog},
     meter::Usage,
     stream,
     token::{self, Published},
@@ -29,8 +32,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The log, and what stands on it.
 pub struct Stage {
-    pub log: MemoryLog,
+    pub log: SharedLog,
+    /// The log, if it is in memory.
+    pub memory: Option<MemoryLog>,
     pub account: AccountId,
+    /// ONNX Runtime, for workers with real models.
+    pub library: Option<PathBuf>,
 }
 
 /// A worker that runs.
@@ -94,27 +101,50 @@ pub fn words(n: usize) -> String {
 }
 
 impl Stage {
+    /// A stage on a log in memory.
     pub async fn new() -> Self {
-        let log = MemoryLog::new();
+        let memory = MemoryLog::new();
+        Self { memory: Some(memory.clone()), ..Self::on(Arc::new(memory)).await }
+    }
+
+    /// A stage on any log.
+    pub async fn on(log: SharedLog) -> Self {
         for spec in stream::all() {
             log.ensure(&spec).await.unwrap();
         }
-        Self { log, account: AccountId::new("acme").unwrap() }
+        Self { log, memory: None, account: AccountId::new("acme").unwrap(), library: None }
+    }
+
+    pub fn memory(&self) -> &MemoryLog {
+        self.memory.as_ref().expect("the log is in memory")
     }
 
     /// Starts a worker; returns once its models are ready.
     pub async fn worker(&self, id: &str, models: Vec<Source>) -> Cast {
-        let gate = Arc::new(Gate::new(Arc::new(self.log.clone())));
-        let log: SharedLog = gate.clone();
-        let host = Host::over(log, Worker::NAME);
-        let worker = WorkerId::new(id).unwrap();
-        let config = Config {
-            worker: worker.clone(),
+        self.worker_on(self.log.clone(), id, models).await
+    }
+
+    pub fn config(&self, id: &str, models: Vec<Source>) -> Config {
+        Config {
+            worker: WorkerId::new(id).unwrap(),
             region: RegionId::new("here").unwrap(),
             models,
             ask: Money(50_000),
-            engine: lowland_engine::Config { threads: 2, ..lowland_engine::Config::default() },
-        };
+            engine: lowland_engine::Config {
+                threads: 2,
+                library: self.library.clone(),
+                ..lowland_engine::Config::default()
+            },
+        }
+    }
+
+    /// Starts a worker that has a connection of its own.
+    pub async fn worker_on(&self, log: SharedLog, id: &str, models: Vec<Source>) -> Cast {
+        let gate = Arc::new(Gate::new(log));
+        let log: SharedLog = gate.clone();
+        let host = Host::over(log, Worker::NAME);
+        let worker = WorkerId::new(id).unwrap();
+        let config = self.config(id, models);
         let task = tokio::spawn(Worker::serve(host.clone(), config));
         let cast = Cast { host, worker, gate, task };
         until("a worker that is ready", async || {
@@ -127,8 +157,16 @@ impl Stage {
 
     /// Every event of a stream that `filter` selects.
     pub async fn events(&self, stream: &str, filter: Filter) -> Vec<Stored> {
-        let records = self.log.read(stream, &[filter], 0, usize::MAX).await.unwrap_or_default();
-        records.iter().map(|record| Stored::try_from(record).unwrap()).collect()
+        let mut records = Vec::new();
+        loop {
+            let from = records.last().map_or(0, |last: &Record| last.sequence + 1);
+            let page =
+                self.log.read(stream, std::slice::from_ref(&filter), from, 500).await.unwrap_or_default();
+            if page.is_empty() {
+                return records.iter().map(|record| Stored::try_from(record).unwrap()).collect();
+            }
+            records.extend(page);
+        }
     }
 
     /// The instances of a worker that are announced and not stopped or lost, with what they said.
@@ -137,7 +175,9 @@ impl Stage {
         for event in self.events(stream::LOG, Filter::domain(Domain::Instance)).await {
             let id = InstanceId::new(event.subject.aggregate()).unwrap();
             match event.event {
-                Event::Instance(instance::Event::Ready(ready)) if ready.worker == *worker => live.push((id, ready)),
+                Event::Instance(instance::Event::Ready(ready)) if ready.worker == *worker => {
+                    live.push((id, ready));
+                }
                 Event::Instance(instance::Event::Ready(_)) => {}
                 _ => live.retain(|(other, _)| *other != id),
             }
@@ -150,7 +190,14 @@ impl Stage {
         self.assign_with(to, job, task, Some(sampling()), attempt).await
     }
 
-    pub async fn assign_with(&self, to: &Cast, job: &str, task: Task, sampling: Option<Sampling>, attempt: u32) -> u64 {
+    pub async fn assign_with(
+        &self,
+        to: &Cast,
+        job: &str,
+        task: Task,
+        sampling: Option<Sampling>,
+        attempt: u32,
+    ) -> u64 {
         let (instance, _) = self.instances(&to.worker).await.remove(0);
         self.assign_to(&to.worker, instance, job, task, sampling, attempt).await
     }

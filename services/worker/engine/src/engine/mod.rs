@@ -213,3 +213,9 @@ impl Drop for Engine {
         }
     }
 }
+
+/// Callers keep an engine in an `Arc` and call it from any thread.
+const _: fn() = || {
+    fn assert_shared<T: Send + Sync>() {}
+    assert_shared::<Engine>();
+};

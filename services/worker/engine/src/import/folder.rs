@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Error;
@@ -29,4 +30,24 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
 /// As [`read_json`], but for a missing file.
 pub(crate) fn read_json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     if path.is_file() { read_json(path).map(Some) } else { Ok(None) }
+}
+
+/// A field that holds an id, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum OneOrMany {
+    /// One.
+    One(u32),
+    /// A list.
+    Many(Vec<u32>),
+}
+
+impl OneOrMany {
+    /// The ids.
+    pub(crate) fn as_slice(&self) -> &[u32] {
+        match self {
+            OneOrMany::One(id) => std::slice::from_ref(id),
+            OneOrMany::Many(ids) => ids,
+        }
+    }
 }

@@ -3,13 +3,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use super::checkpoint::Checkpoint;
-use super::gguf::{File, OpenError, Value};
-use super::progress::{Meter, Stage};
-use super::{Error, Options, Precision, bert, genai, id, llama, tokenizer};
-use crate::manifest::{
-    CHAT_TEMPLATE_FILE, FORMAT_VERSION, GRAPH_FILE, Generate, Manifest, TOKENIZER_FILE, Task, TemplateTokens,
-};
+use super::folder::read_json;
+use super::progress::Meter;
+use super::{Error, Options, bert, genai, id, llama};
+use crate::manifest::Manifest;
 
 /// A source of a known kind.
 #[derive(Debug)]
@@ -20,6 +20,12 @@ pub(crate) enum Source {
     Genai(PathBuf),
     /// A folder with `config.json` and safetensors.
     Checkpoint(PathBuf),
+}
+
+/// What kind of model `config.json` is of.
+#[derive(Deserialize)]
+struct Kind {
+    model_type: String,
 }
 
 impl Source {
@@ -52,9 +58,20 @@ impl Source {
     /// Writes everything but the manifest into `folder`.
     pub(crate) fn write(&self, folder: &Path, options: &Options, meter: &mut Meter<'_>) -> Result<Manifest, Error> {
         match self {
-            Source::Gguf(path) => write_gguf(path, folder, options, meter),
+            Source::Gguf(path) => llama::from_gguf(path, folder, options, meter),
             Source::Genai(path) => genai::write(path, folder, named(path, options)?, options, meter),
-            Source::Checkpoint(path) => bert::write(path, folder, named(path, options)?, options, meter),
+            Source::Checkpoint(path) => {
+                let id = named(path, options)?;
+                let Kind { model_type } = read_json(&path.join("config.json"))?;
+                match model_type.as_str() {
+                    "bert" => bert::write(path, folder, id, options, meter),
+                    "llama" | "qwen2" | "qwen3" => llama::from_checkpoint(path, folder, id, options, meter),
+                    other => {
+                        let known = "bert, llama, qwen2 and qwen3 are read";
+                        Err(Error::Unsupported(format!("model_type {other:?} in config.json ({known})")))
+                    }
+                }
+            }
         }
     }
 }
@@ -72,44 +89,4 @@ fn magic(path: &Path) -> Result<[u8; 4], Error> {
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(Error::io(path)(error)),
         _ => Ok(magic),
     }
-}
-
-fn write_gguf(path: &Path, folder: &Path, options: &Options, meter: &mut Meter<'_>) -> Result<Manifest, Error> {
-    let file = File::open(path).map_err(|error| match error {
-        OpenError::Io(source) => Error::Io { path: path.to_owned(), source },
-        OpenError::Format(source) => Error::Gguf { path: path.to_owned(), source },
-    })?;
-    let text = |key: &str| file.metadata().get(key).and_then(Value::as_str);
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let id = id::choose(options.id.as_deref(), text("general.name").unwrap_or(&stem))?;
-    let config = llama::Config::read(&file, options.context_tokens_max)?;
-    meter.begin(Stage::Tokenizer, 1);
-    let special = tokenizer::write(&file, &folder.join(TOKENIZER_FILE))?;
-    if let Some(template) = text("tokenizer.chat_template") {
-        let path = folder.join(CHAT_TEMPLATE_FILE);
-        std::fs::write(&path, template).map_err(Error::io(&path))?;
-    }
-    let precision = options.weights.unwrap_or(Precision::Int8);
-    llama::write(&file, &config, precision, options.logits, folder, meter)?;
-    let generate = Generate {
-        layers: config.layers,
-        kv_heads: config.kv_heads,
-        head_dim: config.head_dim,
-        shared_kv: true,
-        eos: special.eos,
-        bos: special.bos,
-        template_tokens: TemplateTokens { bos: special.bos_text, eos: special.eos_text },
-        names: llama::names(),
-    };
-    Ok(Manifest {
-        format: FORMAT_VERSION,
-        id,
-        source: format!("GGUF {stem}"),
-        license: text("general.license").map(str::to_owned),
-        graph: GRAPH_FILE.to_owned(),
-        weights: precision.into(),
-        context_tokens: config.context_tokens,
-        vocab: config.vocab,
-        task: Task::Generate(generate),
-    })
 }

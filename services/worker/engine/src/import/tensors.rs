@@ -8,6 +8,11 @@ pub(crate) trait Tensors {
     /// The tensor called `name`.
     fn tensor(&self, name: &str) -> Option<Tensor<'_>>;
 
+    /// What the source itself calls the tensor `name`, for errors.
+    fn shown(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
     /// How many numbers all tensors hold together.
     fn weights(&self) -> u64;
 }
@@ -15,10 +20,10 @@ pub(crate) trait Tensors {
 impl<'a> dyn Tensors + 'a {
     /// A matrix of `rows x columns`.
     pub(crate) fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Tensor<'_>, Error> {
-        let tensor = self.tensor(name).ok_or_else(|| Error::source(name, "is missing"))?;
+        let tensor = self.tensor(name).ok_or_else(|| Error::source(self.shown(name), "is missing"))?;
         if (tensor.rows, tensor.columns) != (rows, columns) {
             let problem = format!("is {} x {}, should be {rows} x {columns}", tensor.rows, tensor.columns);
-            return Err(Error::source(name, problem));
+            return Err(Error::source(self.shown(name), problem));
         }
         Ok(tensor)
     }

@@ -82,20 +82,45 @@ mod tests {
         );
     }
 
-    fn token() -> impl Strategy<Value = Vec<u32>> {
-        prop_oneof![
-            4 => any::<char>().prop_map(|c| c.to_string().bytes().map(u32::from).collect()),
+    #[test]
+    fn a_byte_that_unmakes_a_run_takes_nothing_back() {
+        let tokens: Vec<u32> = "€".bytes().chain("é".bytes()).map(u32::from).collect();
+        assert_eq!(pieces(&tokens, &Tokenizer::byte_fallback()), ["", "", "€", "", "é"]);
+    }
+
+    fn character() -> impl Strategy<Value = Vec<u32>> {
+        any::<char>().prop_map(|c| c.to_string().bytes().map(u32::from).collect())
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u32>> {
+        let token = prop_oneof![
+            4 => character(),
             2 => (0u32..=257).prop_map(|token| vec![token]),
             1 => prop::collection::vec(0x80u32..=0xFF, 1..5),
-        ]
+        ];
+        prop::collection::vec(token, 0..60).prop_map(|tokens| tokens.concat())
+    }
+
+    fn fallback() -> impl Strategy<Value = Vec<u32>> {
+        let token = prop_oneof![character(), (256u32..=258).prop_map(|token| vec![token])];
+        prop::collection::vec(token, 0..40).prop_map(|tokens| tokens.concat())
+    }
+
+    fn check(tokens: &[u32], tokenizer: &Tokenizer) {
+        let whole = tokenizer.decode(tokens).unwrap();
+        let whole = whole.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        assert_eq!(pieces(tokens, tokenizer).concat(), whole);
     }
 
     proptest! {
         #[test]
-        fn pieces_are_the_decoded_whole(tokens in prop::collection::vec(token(), 0..60).prop_map(|t| t.concat())) {
-            let tokenizer = Tokenizer::bytes();
-            let whole = tokenizer.decode(&tokens).unwrap();
-            prop_assert_eq!(pieces(&tokens, &tokenizer).concat(), whole.trim_end_matches(char::REPLACEMENT_CHARACTER));
+        fn pieces_are_the_decoded_whole(tokens in bytes()) {
+            check(&tokens, &Tokenizer::bytes());
+        }
+
+        #[test]
+        fn with_byte_fallback_as_well(tokens in fallback()) {
+            check(&tokens, &Tokenizer::byte_fallback());
         }
     }
 }

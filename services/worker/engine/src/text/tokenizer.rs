@@ -55,6 +55,29 @@ impl Tokenizer {
         inner.add_special_tokens([AddedToken::from("<end>", true)]).unwrap();
         Self(inner)
     }
+
+    /// A tokenizer for tests that decodes as SentencePiece models do: tokens 0 to 255 are bytes, and then come
+    /// `▁the`, `ing` and `▁`; a space at the very beginning is stripped.
+    pub(crate) fn byte_fallback() -> Self {
+        let mut vocab: serde_json::Map<String, serde_json::Value> =
+            (0..256).map(|byte| (format!("<0x{byte:02X}>"), byte.into())).collect();
+        for (token, text) in ["▁the", "ing", "▁"].into_iter().enumerate() {
+            vocab.insert(text.to_owned(), (256 + token).into());
+        }
+        let decoders = serde_json::json!([
+            { "type": "Replace", "pattern": { "String": "▁" }, "content": " " },
+            { "type": "ByteFallback" },
+            { "type": "Fuse" },
+            { "type": "Strip", "content": " ", "start": 1, "stop": 0 },
+        ]);
+        let json = serde_json::json!({
+            "version": "1.0",
+            "added_tokens": [],
+            "decoder": { "type": "Sequence", "decoders": decoders },
+            "model": { "type": "BPE", "vocab": vocab, "merges": [], "byte_fallback": true },
+        });
+        Self(json.to_string().parse().unwrap())
+    }
 }
 
 /// GPT-2's printable stand-in for each byte.

@@ -162,8 +162,8 @@ def graphs():
 
     def llama3(out):
         vocabulary(out)
-        add_model(out, "llama", np.random.default_rng(1), small, 4, 2, 8, tied=False)
-        out.add_tensor("rope_freqs.weight", np.array([1, 1.5, 4, 8], np.float32))
+        add_model(out, "llama", np.random.default_rng(1), small, 4, 2, 16, tied=False)
+        out.add_tensor("rope_freqs.weight", np.array([1, 1, 1.5, 2, 3, 4, 8, 8], np.float32))
 
     def linear(out):
         vocabulary(out)
@@ -173,7 +173,7 @@ def graphs():
 
     def qwen2(out):
         vocabulary(out)
-        add_model(out, "qwen2", np.random.default_rng(3), small, 4, 2, 8, bias=True)
+        add_model(out, "qwen2", np.random.default_rng(3), small, 2, 1, 16, bias=True)
 
     def qwen3(out):
         vocabulary(out)
@@ -201,7 +201,7 @@ def tokens(path):
     def bpe(pre):
         def fill(out):
             add_vocabulary(out, words, kinds, merges, pre)
-            add_model(out, "llama", np.random.default_rng(6), len(words), 4, 2, 8, kind=Kind.Q8_0)
+            add_model(out, "llama", np.random.default_rng(6), len(words), 2, 1, 16, kind=Kind.Q8_0)
         return fill
 
     def spm(out):
@@ -213,7 +213,7 @@ def tokens(path):
         out.add_bos_token_id(1)
         out.add_eos_token_id(2)
         out.add_unk_token_id(0)
-        add_model(out, "llama", np.random.default_rng(7), len(pieces), 4, 2, 8, kind=Kind.Q8_0)
+        add_model(out, "llama", np.random.default_rng(7), len(pieces), 2, 1, 16, kind=Kind.Q8_0)
 
     with tempfile.TemporaryDirectory() as folder:
         for pre in "smollm", "gpt-2", "llama-bpe", "qwen2":

@@ -19,7 +19,7 @@ fn genai(change: impl FnOnce(&mut Value)) -> Imported {
         "model": {
             "type": "llama", "bos_token_id": 1, "eos_token_id": [2, 0], "pad_token_id": 2, "context_length": 64, "vocab_size": 64,
             "decoder": {
-                "filename": "model.onnx", "head_size": 8, "hidden_size": 32,
+                "filename": "model.onnx", "head_size": 16, "hidden_size": 32,
                 "num_attention_heads": 4, "num_hidden_layers": 2, "num_key_value_heads": 2,
                 "inputs": {
                     "input_ids": "input_ids", "attention_mask": "attention_mask", "position_ids": "position_ids",
@@ -57,7 +57,7 @@ fn a_genai_folder_keeps_its_graph() {
     let published = genai(|_| {});
     let model = imported(&published.path(), &Options { id: Some("from-genai".to_owned()), ..Options::default() });
     let generate = model.generate();
-    assert_eq!((generate.layers, generate.kv_heads, generate.head_dim, generate.shared_kv), (2, 2, 8, true));
+    assert_eq!((generate.layers, generate.kv_heads, generate.head_dim, generate.shared_kv), (2, 2, 16, true));
     assert_eq!((generate.bos, generate.eos.as_slice()), (None, [2, 0].as_slice()));
     assert_eq!(generate.template_tokens.eos.as_deref(), Some("<|im_end|>"));
     assert_eq!(generate.names.position_ids, None, "the graph has no such input");

@@ -8,13 +8,13 @@ const ALIGNMENT: usize = 32;
 
 /// A GGUF file to be.
 #[derive(Clone, Default)]
-pub struct GgufFile {
-    pub metadata: Vec<(String, Value)>,
-    pub tensors: Vec<(String, Vec<usize>, TensorType, Vec<u8>)>,
+pub(crate) struct GgufFile {
+    pub(crate) metadata: Vec<(String, Value)>,
+    pub(crate) tensors: Vec<(String, Vec<usize>, TensorType, Vec<u8>)>,
 }
 
 impl GgufFile {
-    pub fn copy(file: &File) -> GgufFile {
+    pub(crate) fn copy(file: &File) -> GgufFile {
         let metadata = file.metadata().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let tensors = file.tensors().iter().map(|(name, info)| {
             let tensor = file.tensor(name).unwrap();
@@ -23,16 +23,16 @@ impl GgufFile {
         GgufFile { metadata, tensors: tensors.collect() }
     }
 
-    pub fn set(&mut self, key: &str, value: Value) {
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
         self.metadata.retain(|(old, _)| old != key);
         self.metadata.push((key.to_owned(), value));
     }
 
-    pub fn drop_key(&mut self, key: &str) {
+    pub(crate) fn drop_key(&mut self, key: &str) {
         self.metadata.retain(|(old, _)| old != key);
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut out = b"GGUF".to_vec();
         out.extend(3u32.to_le_bytes());
         out.extend((self.tensors.len() as u64).to_le_bytes());
@@ -58,7 +58,7 @@ impl GgufFile {
     }
 
     /// What the import of this file says is wrong with it.
-    pub fn import_error(&self) -> String {
+    pub(crate) fn import_error(&self) -> String {
         let folder = tempfile::tempdir().unwrap();
         let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
         std::fs::write(&path, self.bytes()).unwrap();

@@ -43,7 +43,8 @@ fn the_test_writer_and_the_reader_agree() {
 #[test]
 fn every_truncation_is_an_error_that_names_a_field() {
     let bytes = good();
-    for length in 0..bytes.len() {
+    // Every length of the header, and some of the data behind it.
+    for length in (0..8_000).chain((8_000..bytes.len()).step_by(997)).chain([bytes.len() - 1]) {
         let error = Header::parse(&bytes[..length]).expect_err("a truncated file is refused");
         assert!(!error.field.is_empty() && error.offset <= length, "{length}: {error}");
     }
@@ -155,7 +156,7 @@ proptest! {
         let path = folder.path().join("mutated.gguf");
         std::fs::write(&path, &bytes).unwrap();
         if let Ok(file) = File::open(&path) {
-            for (name, _) in file.tensors() {
+            for name in file.tensors().keys() {
                 let tensor = file.tensor(name).unwrap();
                 tensor.read_row(tensor.rows - 1, &mut vec![0.0; tensor.columns]);
             }

@@ -4,6 +4,7 @@
 mod support;
 
 mod bert;
+mod checkpoints;
 mod dequantise;
 mod folders;
 mod gguf_file;

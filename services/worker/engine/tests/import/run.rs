@@ -12,35 +12,35 @@ use ort::value::Tensor;
 use tempfile::TempDir;
 
 /// An imported model in a folder that goes when this does.
-pub struct Imported {
-    pub folder: TempDir,
-    pub manifest: Manifest,
+pub(crate) struct Imported {
+    pub(crate) folder: TempDir,
+    pub(crate) manifest: Manifest,
 }
 
 impl Imported {
-    pub fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("model")
     }
 
-    pub fn generate(&self) -> &Generate {
+    pub(crate) fn generate(&self) -> &Generate {
         match &self.manifest.task {
             Task::Generate(generate) => generate,
             Task::Embed(_) => panic!("not a decoder"),
         }
     }
 
-    pub fn session(&self) -> Session {
+    pub(crate) fn session(&self) -> Session {
         let builder = Session::builder(environment()).expect("a session can be built");
         let mut builder = builder.with_intra_threads(2).expect("two threads are allowed");
         builder.commit_from_file(self.path().join(&self.manifest.graph)).expect("the graph loads")
     }
 }
 
-pub fn options(weights: Precision, logits: Logits) -> Options {
+pub(crate) fn options(weights: Precision, logits: Logits) -> Options {
     Options { weights: Some(weights), logits, ..Options::default() }
 }
 
-pub fn imported(source: &Path, options: &Options) -> Imported {
+pub(crate) fn imported(source: &Path, options: &Options) -> Imported {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let manifest = import(source, &folder.path().join("model"), options, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
     Imported { folder, manifest }
@@ -55,26 +55,26 @@ fn environment() -> &'static Environment {
 }
 
 /// A decoder's cache after a step: each layer's keys and values, `[batch, heads, positions, width]`.
-pub type Cache = Vec<(Vec<usize>, Vec<f32>)>;
+pub(crate) type Cache = Vec<(Vec<usize>, Vec<f32>)>;
 
 /// A decoder that runs without sharing buffers.
-pub struct Decoder<'a> {
-    pub model: &'a Imported,
-    pub session: Session,
+pub(crate) struct Decoder<'a> {
+    pub(crate) model: &'a Imported,
+    pub(crate) session: Session,
 }
 
 impl<'a> Decoder<'a> {
-    pub fn new(model: &'a Imported) -> Self {
+    pub(crate) fn new(model: &'a Imported) -> Self {
         Decoder { model, session: model.session() }
     }
 
-    pub fn empty(&self, batch: usize) -> Cache {
+    pub(crate) fn empty(&self, batch: usize) -> Cache {
         let Generate { layers, kv_heads, head_dim, .. } = *self.model.generate();
         vec![(vec![batch, kv_heads, 0, head_dim], Vec::new()); 2 * layers]
     }
 
     /// Runs `rows`, padded to one length, whose masks (past and present) are `masks`; gives logits and the new cache.
-    pub fn step(&mut self, rows: &[Vec<i64>], masks: &[Vec<i64>], past: &Cache) -> (Vec<f32>, Cache) {
+    pub(crate) fn step(&mut self, rows: &[Vec<i64>], masks: &[Vec<i64>], past: &Cache) -> (Vec<f32>, Cache) {
         let names = &self.model.generate().names;
         let spelt = |pattern: &str, layer: usize| pattern.replace("%d", &layer.to_string());
         let mut inputs: Vec<(String, SessionInputValue<'_>)> =
@@ -95,13 +95,13 @@ impl<'a> Decoder<'a> {
     }
 
     /// Logits of one sequence read at once.
-    pub fn read(&mut self, ids: &[i64]) -> Vec<f32> {
+    pub(crate) fn read(&mut self, ids: &[i64]) -> Vec<f32> {
         let past = self.empty(1);
         self.step(&[ids.to_vec()], &[vec![1; ids.len()]], &past).0
     }
 }
 
-pub fn matrix(rows: &[Vec<i64>]) -> SessionInputValue<'static> {
+pub(crate) fn matrix(rows: &[Vec<i64>]) -> SessionInputValue<'static> {
     let shape = [rows.len(), rows[0].len()];
     Tensor::from_array((shape, rows.concat())).expect("rows are of one length").into()
 }
@@ -115,7 +115,7 @@ fn tensor(shape: &[usize], values: &[f32]) -> SessionInputValue<'static> {
 }
 
 /// Largest distance between two lists of numbers.
-pub fn distance(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn distance(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }

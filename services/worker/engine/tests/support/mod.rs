@@ -53,6 +53,34 @@ pub fn model(id: &str) -> PathBuf {
     folder
 }
 
+/// The model's folder again, with another value for one field of its manifest, at whatever depth.
+pub fn altered(id: &str, field: &str, value: serde_json::Value) -> tempfile::TempDir {
+    let (folder, original) = (tempfile::tempdir().expect("a folder"), model(id));
+    for file in fs::read_dir(&original).expect("the model is readable") {
+        let (from, to) =
+            file.map(|file| (file.path(), folder.path().join(file.file_name()))).expect("a file");
+        // A link where the file systems allow it: weights are large.
+        fs::hard_link(&from, &to)
+            .or_else(|_| fs::copy(&from, &to).map(drop))
+            .expect("the file is brought over");
+    }
+    let path = folder.path().join("model.json");
+    let mut manifest = serde_json::from_slice(&fs::read(&path).expect("a manifest")).expect("it is JSON");
+    assert!(set(&mut manifest, field, &value), "the manifest has {field}");
+    fs::remove_file(&path).expect("the link goes, the original stays");
+    fs::write(&path, manifest.to_string()).expect("the manifest is written");
+    folder
+}
+
+fn set(object: &mut serde_json::Value, field: &str, value: &serde_json::Value) -> bool {
+    let Some(map) = object.as_object_mut() else { return false };
+    match map.get_mut(field) {
+        Some(old) => *old = value.clone(),
+        None => return map.values_mut().any(|inner| set(inner, field, value)),
+    }
+    true
+}
+
 pub fn config(slots: usize) -> Config {
     Config { threads: 2, slots, library: Some(library()), ..Config::default() }
 }

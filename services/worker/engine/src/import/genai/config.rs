@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::super::Error;
-use super::super::folder::read_json;
+use super::super::folder::{OneOrMany, read_json};
 
 /// The file that makes a folder one of onnxruntime-genai's.
 pub(crate) const CONFIG_FILE: &str = "genai_config.json";
@@ -87,22 +87,6 @@ impl Default for Outputs {
 #[serde(default)]
 pub(super) struct Search {
     pub(super) past_present_share_buffer: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum OneOrMany {
-    One(u32),
-    Many(Vec<u32>),
-}
-
-impl OneOrMany {
-    pub(super) fn into_vec(self) -> Vec<u32> {
-        match self {
-            OneOrMany::One(id) => vec![id],
-            OneOrMany::Many(ids) => ids,
-        }
-    }
 }
 
 impl Config {

@@ -41,7 +41,7 @@ pub(crate) fn write(
         head_dim: decoder.head_size,
         shared_kv: search.past_present_share_buffer,
         bos: published::leading_token(&tokenizer, model.bos_token_id),
-        eos: model.eos_token_id.into_vec(),
+        eos: model.eos_token_id.as_slice().to_vec(),
         template_tokens: tokens.template_tokens(),
         names,
     };

@@ -146,12 +146,7 @@ impl Decoder<'_, '_, '_, '_> {
 
     fn rotary_tables(&mut self) -> Result<(Edge, Edge), Error> {
         let Config { context_tokens, head_dim, rope_base, rope_scaling, .. } = *self.config;
-        let mut factors = Vec::new();
-        if let Some(tensor) = self.tensors.optional_vector("rope_freqs.weight", head_dim / 2)? {
-            factors.resize(head_dim / 2, 0.0);
-            tensor.read_row(0, &mut factors);
-        }
-        let (cos, sin) = rope::tables(context_tokens, head_dim, rope_base, rope_scaling, &factors);
+        let (cos, sin) = rope::tables(context_tokens, head_dim, rope_base, rope_scaling, &self.config.rope_factors);
         let shape = [context_tokens, head_dim / 2];
         Ok((self.writer.floats("rope.cos", &shape, &cos)?, self.writer.floats("rope.sin", &shape, &sin)?))
     }

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use super::super::gguf::{File, Value};
 use super::super::Error;
+use super::super::tensors::Tensors;
 use super::rope::Scaling;
 
 /// Most layers, heads and such that a sane file names; beyond it the file is damaged.
 const COUNT_MAX: usize = 1 << 20;
+
+/// What the attention operator asks of a head's width.
+const HEAD_DIM_MULTIPLE: usize = 16;
 
 /// What a decoder's graph depends on.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) epsilon: f32,
     pub(crate) rope_base: f64,
     pub(crate) rope_scaling: Scaling,
+    /// What each rotary frequency is divided by; empty for nothing.
+    pub(crate) rope_factors: Vec<f32>,
     /// Whether the file interleaves rotary pairs (llama) or keeps halves (the others).
     pub(crate) interleaved: bool,
 }
@@ -38,32 +44,44 @@ impl Config {
         keys.refuse_variants()?;
         let (hidden, heads) = (keys.count("embedding_length")?, keys.count("attention.head_count")?);
         let context_tokens = keys.count("context_length")?;
+        let head_dim = keys.count_or("attention.key_length", hidden / heads)?;
         let config = Config {
             layers: keys.count("block_count")?,
             hidden,
             heads,
             kv_heads: keys.count_or("attention.head_count_kv", heads)?,
-            head_dim: keys.count_or("attention.key_length", hidden / heads)?,
+            head_dim,
             feed_forward: keys.count("feed_forward_length")?,
             vocab: vocabulary(file)?,
             context_tokens: context_tokens_max.map_or(context_tokens, |most| most.min(context_tokens)),
             epsilon: keys.number("attention.layer_norm_rms_epsilon", None)? as f32,
             rope_base: keys.number("rope.freq_base", Some(10_000.0))?,
             rope_scaling: keys.rope_scaling()?,
+            rope_factors: rope_factors(file, head_dim)?,
             interleaved: keys.architecture == "llama",
         };
-        config.check(&keys)?;
+        config.check()?;
+        config.check_widths(&keys)?;
         Ok(config)
     }
 
-    fn check(&self, keys: &Keys<'_>) -> Result<(), Error> {
+    /// What holds wherever a configuration comes from.
+    ///
+    /// # Errors
+    /// When heads don't fit together, or not the operator.
+    pub(super) fn check(&self) -> Result<(), Error> {
         if !self.heads.is_multiple_of(self.kv_heads) {
             let problem = format!("{} heads can't share {} key-value heads", self.heads, self.kv_heads);
-            return Err(Error::source(keys.name("attention.head_count_kv"), problem));
+            return Err(Error::source("attention heads", problem));
         }
-        if !self.head_dim.is_multiple_of(8) {
-            return Err(Error::Unsupported(format!("heads of width {} (a multiple of 8 is needed)", self.head_dim)));
+        if !self.head_dim.is_multiple_of(HEAD_DIM_MULTIPLE) {
+            let needed = format!("heads of width {} (a multiple of {HEAD_DIM_MULTIPLE} is needed)", self.head_dim);
+            return Err(Error::Unsupported(needed));
         }
+        Ok(())
+    }
+
+    fn check_widths(&self, keys: &Keys<'_>) -> Result<(), Error> {
         let rotary = keys.count_or("rope.dimension_count", self.head_dim)?;
         let value = keys.count_or("attention.value_length", self.head_dim)?;
         if rotary != self.head_dim || value != self.head_dim {
@@ -143,4 +161,13 @@ impl<'a> Keys<'a> {
 fn vocabulary(file: &File) -> Result<usize, Error> {
     let embedding = file.tensor("token_embd.weight");
     embedding.map(|tensor| tensor.rows).ok_or_else(|| Error::source("token_embd.weight", "is missing"))
+}
+
+/// Llama 3's scaling, which GGUF keeps as a tensor.
+fn rope_factors(file: &File, head_dim: usize) -> Result<Vec<f32>, Error> {
+    let tensors: &dyn Tensors = file;
+    let Some(tensor) = tensors.optional_vector("rope_freqs.weight", head_dim / 2)? else { return Ok(Vec::new()) };
+    let mut factors = vec![0.0; head_dim / 2];
+    tensor.read_row(0, &mut factors);
+    Ok(factors)
 }
