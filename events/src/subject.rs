@@ -321,6 +321,12 @@ impl Filter {
         Self(format!("{ROOT}.{domain}.{scope}.>"))
     }
 
+    /// Everything in one scope, of whatever domain.
+    #[must_use]
+    pub fn scope_of_any(scope: &str) -> Self {
+        Self(format!("{ROOT}.*.{scope}.>"))
+    }
+
     /// One kind of event in one scope.
     #[must_use]
     pub fn scope_event(domain: Domain, scope: &str, event: &str) -> Self {

@@ -34,6 +34,25 @@ def api(**settings):
     return openai.OpenAI(base_url=UP["gateway_url"] + "/v1", **settings)
 
 
+def request(path, body=None, **headers):
+    """HTTP by hand, where the official client would hide what is looked at."""
+    headers = {"Authorization": f"Bearer {UP['api_key']}", "Content-Type": "application/json", **headers}
+    data = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(UP["gateway_url"] + path, data=data, headers=headers)
+    return urllib.request.urlopen(asked, timeout=PATIENCE)
+
+
+def sse(response):
+    """Server-sent events: id and data of each."""
+    event_id = None
+    for line in response:
+        line = line.decode().rstrip("\r\n")
+        if line.startswith("id:"):
+            event_id = line[3:].strip()
+        elif line.startswith("data:"):
+            yield event_id, line[5:].strip()
+
+
 def raises(kind, call, *parts):
     """`call` fails with `kind`, saying all of `parts`; gives the error."""
     try:

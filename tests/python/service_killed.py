@@ -1,26 +1,16 @@
 """kill -9 of scheduler, billing, gateway or the NATS server (the argument) under a running job: the job completes."""
 
-import asyncio
+import http.client
 import json
 import sys
 import time
-import urllib.error
-import urllib.request
 
-from scene import ACCOUNT, PATIENCE, UP, WRITER, api, done, kill, pids, report, until_ready
+from scene import ACCOUNT, PATIENCE, UP, WRITER, api, done, kill, pids, report, request, sse, until_ready
 
 VICTIM = sys.argv[1]
 ASK = {"model": WRITER, "prompt": "The ship left the harbour and", "max_tokens": 160, "temperature": 0}
 # Events of a stream after which the victim is killed.
 KILL_AFTER = 15
-
-
-def request(path, body=None, **headers):
-    headers = {"Authorization": f"Bearer {UP['api_key']}", "Content-Type": "application/json", **headers}
-    data = None if body is None else json.dumps(body).encode()
-    return urllib.request.urlopen(
-        urllib.request.Request(UP["gateway_url"] + path, data=data, headers=headers), timeout=PATIENCE
-    )
 
 
 class Stream:
@@ -31,15 +21,10 @@ class Stream:
 
     def read(self, response):
         """Takes in what comes, until the end or until the connection breaks."""
-        event_id = None
         try:
-            for line in response:
-                line = line.decode().rstrip("\r\n")
-                if line.startswith("id:"):
-                    event_id = line[3:].strip()
-                elif line.startswith("data:"):
-                    self.take(line[5:].strip(), event_id)
-        except (OSError, ValueError, urllib.error.URLError):
+            for event_id, data in sse(response):
+                self.take(data, event_id)
+        except (OSError, ValueError, http.client.HTTPException):
             pass
 
     def take(self, data, event_id):

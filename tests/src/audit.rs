@@ -28,6 +28,8 @@ pub struct Audit {
     pub chains: BTreeMap<Key, Vec<String>>,
     /// What each job that has ended had delivered.
     pub delivered: BTreeMap<Key, Usage>,
+    /// The whole text of each job that was completed.
+    pub texts: BTreeMap<Key, String>,
     /// What each charge was for; more than one would have been found out.
     pub charged: BTreeMap<Key, Usage>,
     /// What is still set aside for each job.
@@ -83,7 +85,10 @@ impl Audit {
         assert!(!self.delivered.contains_key(&key), "{key:?} goes on after its end: {event:?}");
         self.chains.entry(key.clone()).or_default().push(event.event.name().to_owned());
         let usage = match body {
-            job::Event::Completed(end) => end.usage.clone(),
+            job::Event::Completed(end) => {
+                self.texts.insert(key.clone(), end.output.text.clone());
+                end.usage.clone()
+            }
             job::Event::Failed(end) => end.usage.clone(),
             job::Event::Cancelled(end) => end.usage.clone(),
             job::Event::Expired(end) => end.usage.clone(),

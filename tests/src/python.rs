@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    binary,
     bounded::{self, Outcome},
     missing,
 };
@@ -62,6 +63,7 @@ impl Python {
             .arg(format!("{SCRIPTS}/{name}"))
             .args(arguments)
             .env("LOWLAND_UP", up)
+            .env("LOWLAND_PROGRAM", binary::path())
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONUNBUFFERED", "1");
         bounded::run(&mut command, limit).expect("the environment's Python can be started")

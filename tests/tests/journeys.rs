@@ -57,36 +57,67 @@ fn forging_is_refused() {
 }
 
 #[test]
+fn a_stream_taken_up_again_and_again() {
+    completes("resume.py", &[], 1);
+}
+
+#[test]
+fn money_runs_out() {
+    completes("money.py", &[], 1);
+}
+
+#[test]
 fn a_worker_killed_in_mid_stream() {
-    fault("worker_killed.py", &[], 2);
+    completes("worker_gone.py", &["killed"], 2);
+}
+
+#[test]
+fn a_worker_frozen_in_mid_stream() {
+    completes("worker_gone.py", &["frozen"], 2);
 }
 
 #[test]
 fn the_scheduler_killed_under_a_running_job() {
-    fault("service_killed.py", &["scheduler"], 1);
+    completes("service_killed.py", &["scheduler"], 1);
 }
 
 #[test]
 fn billing_killed_under_a_running_job() {
-    fault("service_killed.py", &["billing"], 1);
+    completes("service_killed.py", &["billing"], 1);
 }
 
 #[test]
 fn the_gateway_killed_under_a_running_job() {
-    fault("service_killed.py", &["gateway"], 1);
+    completes("service_killed.py", &["gateway"], 1);
 }
 
 #[test]
 fn the_nats_server_killed_under_a_running_job() {
-    fault("service_killed.py", &["nats"], 1);
+    completes("service_killed.py", &["nats"], 1);
 }
 
-/// Plays a fault; every job that it reports has completed and was paid for once.
-fn fault(script: &str, arguments: &[&str], workers: u8) {
+#[test]
+fn everything_killed_in_turn_under_a_crowd() {
+    let (python, system) = (python(), System::up(2));
+    let report = system.play(&python, "chaos.py", &[]);
+    let audit = audit(&system);
+    let account = text(&report, "account");
+    let texts = report["texts"].as_object().expect("chaos reports its texts");
+    assert!(!texts.is_empty());
+    for (job, whole) in texts {
+        audit.paid_once(account, job, "completed");
+        let written = audit.texts.get(&(account.to_owned(), job.clone()));
+        assert_eq!(written.map(String::as_str), whole.as_str(), "{job} is whole, each token once");
+    }
+    system.down();
+}
+
+/// Plays a script; every job that it reports has completed and was paid for once.
+fn completes(script: &str, arguments: &[&str], workers: u8) {
     let (python, system) = (python(), System::up(workers));
     let report = system.play(&python, script, arguments);
     let audit = audit(&system);
-    let jobs = report["jobs"].as_array().expect("a fault reports its jobs");
+    let jobs = report["jobs"].as_array().expect("the script reports its jobs");
     assert!(!jobs.is_empty());
     for job in jobs {
         audit.paid_once(text(&report, "account"), job.as_str().expect("an id"), "completed");

@@ -119,6 +119,22 @@ pub(crate) async fn a_vanished_stream_is_followed_from_its_beginning(fixture: &m
     assert_eq!(given, [wanted(1, "d"), wanted(2, "e")]);
 }
 
+pub(crate) async fn a_stream_that_was_made_anew_is_followed_from_its_beginning(fixture: &mut impl Fixture) {
+    let log = with_streams(fixture, &[stream::tokens()]).await;
+    let mut follow = log.follow(stream::TOKENS, &[], Start::At(0)).await.unwrap();
+    for key in ["a", "b", "c"] {
+        log.append(entry("token.acme.j1.1", key)).await.unwrap();
+    }
+    take(&mut follow, 3).await;
+    fixture.restart().await;
+    soon(log.ensure(&stream::tokens())).await.unwrap();
+    for key in ["d", "e", "f", "g"] {
+        log.append(entry("token.acme.j1.1", key)).await.unwrap();
+    }
+    let given: Vec<_> = take(&mut follow, 4).await.into_iter().map(|record| record.payload).collect();
+    assert_eq!(given, ["d", "e", "f", "g"].map(|key| entry("token.acme.j1.1", key).payload));
+}
+
 pub(crate) async fn a_slow_follower_misses_nothing(fixture: &mut impl Fixture) {
     let log = with_streams(fixture, &[stream::log()]).await;
     let batch = |n: u64| (0..500).map(move |m| entry(&format!("job.acme.b{n}.m{m}"), "a")).collect();

@@ -81,6 +81,7 @@ conformance! {
         following_gives_everything_under_concurrent_appends
         following_survives_a_restart
         a_vanished_stream_is_followed_from_its_beginning
+        a_stream_that_was_made_anew_is_followed_from_its_beginning
         a_slow_follower_misses_nothing
         an_empty_stream_is_caught_up
         a_missing_stream_is_said

@@ -241,11 +241,12 @@ pub mod tenant {
     /// can hear.
     pub fn permissions(account: &AccountId) -> Permissions {
         let Shared { requests, live } = shared(account);
+        let all_of_it = Filter::scope_of_any(account.as_str()).live();
         let inboxes = ["_INBOX.>".to_owned(), "_INBOX_*.>".to_owned()];
         Permissions {
             publish: requests,
             deny_publish: Vec::new(),
-            subscribe: live.into_iter().chain(inboxes).collect(),
+            subscribe: live.into_iter().chain([all_of_it]).chain(inboxes).collect(),
         }
     }
 }

@@ -219,12 +219,15 @@ async fn a_tenant_hears_what_is_its_own() {
     let bus = Bus::start().await;
     let acme = bus.tenant("acme").await;
     let mut own = acme.client.subscribe(Filter::scope(Domain::Job, "acme").live()).await.unwrap();
+    let mut all = acme.client.subscribe(Filter::scope_of_any("acme").live()).await.unwrap();
     acme.client.flush().await.unwrap();
     let mut operator = bus.service(&Role::Operator).await;
     assert!(operator.is_stored(job("beta", "submitted")).await);
     assert!(operator.is_stored(job("acme", "submitted")).await);
-    let heard = timeout(PATIENCE, own.next()).await.unwrap().unwrap();
-    assert_eq!(heard.subject.as_str(), job("acme", "submitted").live());
+    for subscription in [&mut own, &mut all] {
+        let heard = timeout(PATIENCE, subscription.next()).await.unwrap().unwrap();
+        assert_eq!(heard.subject.as_str(), job("acme", "submitted").live());
+    }
 }
 
 #[tokio::test]

@@ -77,8 +77,11 @@ impl Lowland {
         let mut supervisor = self.command(&args).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(supervisor.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line.is_empty() {
+            panic!("no line; it ended with {:?}\n{}", supervisor.wait(), self.stderr());
+        }
         self.supervisor = Some(supervisor);
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}\n{}", self.stderr()))
+        serde_json::from_str(&line).unwrap()
     }
 
     fn stderr(&self) -> String {

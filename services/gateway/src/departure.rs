@@ -4,6 +4,8 @@
 //! - A caller that announced nothing is gone for good: its job is cancelled at once.
 //! - A caller that announced that it may come back has a period of grace. Announcing is any of: the header
 //!   `x-lowland-resumable: true`, an `Idempotency-Key`, or having resumed before.
+//! - An onlooker, who asked for a job's stream by GET and announced nothing, leaves without consequence: the job may be
+//!   somebody else's concern, one that was posted by NATS for instance.
 //! - A job that another request waits for in this process is never cancelled by one caller's departure.
 //! - A job that has ended is left alone, as is an embedding that a worker has begun (it can't be stopped half-way).
 //! - When the gateway itself stops, nothing is cancelled: it is the gateway that leaves, and its successor resumes.

@@ -51,6 +51,8 @@ pub enum End {
 pub struct Accepted {
     /// When.
     pub time: Time,
+    /// When it is no longer wanted.
+    pub deadline: Time,
     /// The model.
     pub model: ModelId,
     /// What is to be done; the texts themselves left out.
@@ -143,7 +145,7 @@ impl Watch {
             if self.stale {
                 self.read_job().await?;
             }
-            if self.interest == Interest::JobAndTokens && (self.stale || self.ending.is_some()) {
+            if self.wants_tokens() {
                 self.read_tokens().await?;
             }
             self.stale = false;
@@ -152,6 +154,12 @@ impl Watch {
                 self.take_mail().await;
             }
         }
+    }
+
+    /// Whether tokens may have been missed that still matter: `completed` holds them all.
+    fn wants_tokens(&self) -> bool {
+        let complete = matches!(self.ready.back(), Some(Update::End(_)));
+        self.interest == Interest::JobAndTokens && !complete && (self.stale || self.ending.is_some())
     }
 
     async fn take_mail(&mut self) {
@@ -210,7 +218,7 @@ impl Watch {
         match job {
             Job::Submitted(submitted) => {
                 let (model, kind) = (submitted.model.clone(), kind(&submitted.task));
-                self.accepted = Some(Accepted { time, model, kind });
+                self.accepted = Some(Accepted { time, deadline: submitted.deadline, model, kind });
             }
             Job::Started(_) => self.started = true,
             Job::Completed(completed) => {

@@ -6,9 +6,12 @@ use std::{fmt::Display, str::FromStr};
 
 use crate::Error;
 
+/// Where settings come from: a value by name.
+type Lookup = Box<dyn Fn(&str) -> Option<String> + Send>;
+
 /// Reads settings and gathers what is wrong with them.
 pub struct Settings {
-    lookup: Box<dyn Fn(&str) -> Option<String> + Send>,
+    lookup: Lookup,
     problems: Vec<String>,
 }
 

@@ -22,6 +22,7 @@ use lowland_scheduler::{
 
 const ACCOUNTS: usize = 100;
 const INSTANCES: usize = 50;
+const RUNS: usize = 20;
 
 fn main() {
     let jobs: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(200_000);
@@ -30,7 +31,7 @@ fn main() {
     (0..jobs).for_each(|n| log.ended_job(n));
     fold(&log.records, "jobs that have ended");
     let waiting = jobs / 4;
-    (0..waiting).for_each(|n| log.waiting_job(jobs + n));
+    (0..waiting).for_each(|n| drop(log.waiting_job(jobs + n)));
     let state = fold(&log.records, "the same and a quarter as many that wait");
     deciding(state, waiting);
 }
@@ -53,9 +54,14 @@ fn deciding(state: State, waiting: usize) {
     let now = Time(1_000_000);
     let cost = |facts: &Facts, what: &str| {
         let view = View { state: &state, facts, config: &config, source: "scheduler/scale", now };
-        let began = Instant::now();
-        let decided = decide(&view, &[]).decided.len();
-        println!("{what}, beside {waiting} waiting jobs: {decided} decided in {:?}", began.elapsed());
+        let run = || {
+            let began = Instant::now();
+            let decided = decide(&view, &[]).decided.len();
+            (began.elapsed(), decided)
+        };
+        // The first runs pay for what the allocator put off.
+        let (fastest, decided) = (0..RUNS).map(|_| run()).min().expect("there are runs");
+        println!("{what}, beside {waiting} waiting jobs: {decided} decided in {fastest:?}");
     };
     cost(&facts, "nobody is alive");
     (0..INSTANCES).for_each(|n| facts.liveness.heard(&process(n), now));

@@ -10,6 +10,9 @@ use lowland_events::{
 
 use crate::key::JobKey;
 
+/// Length of a trace context of version 00, in bytes.
+const TRACEPARENT_BYTES: usize = 55;
+
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incoming {
@@ -55,12 +58,18 @@ impl Incoming {
             id: id.unwrap_or_else(|| EventId::of_record(&record.stream, record.sequence)),
             sequence: record.sequence,
             stored_at: record.stored_at,
-            traceparent: read(header::TRACEPARENT).map(str::to_owned),
+            traceparent: read(header::TRACEPARENT).filter(|text| is_traceparent(text)).map(str::to_owned),
             key,
             ask,
             delivered,
         })
     }
+}
+
+/// Whether `text` looks like a W3C trace context (https://www.w3.org/TR/trace-context/#traceparent-header): whatever
+/// else the sender put there is not handed on.
+fn is_traceparent(text: &str) -> bool {
+    text.len() == TRACEPARENT_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 fn posted(record: &Record) -> Result<Posted, BodyError> {
@@ -145,6 +154,18 @@ mod tests {
         record.headers.set(header::TYPE, "lowland.request.posted.v9");
         let Ask::Post(posted) = Incoming::read(&record, 1).unwrap().ask else { panic!("a post") };
         assert_eq!(posted.unwrap_err().problem, "version 9 of `posted` is not known; 1 is the latest");
+    }
+
+    #[test]
+    fn only_a_trace_context_is_handed_on() {
+        let given = |text: &str| {
+            let mut record = record("lowland.request.a.b.posted", b"{}");
+            record.headers.set(header::TRACEPARENT, text);
+            Incoming::read(&record, 1).unwrap().traceparent
+        };
+        let right = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(given(right).as_deref(), Some(right));
+        assert_eq!(given(&"x".repeat(900_000)), None);
     }
 
     #[test]

@@ -95,6 +95,12 @@ impl Liveness {
             .map(|(_, process)| process)
     }
 
+    /// When the next lease runs out, if nobody is heard until then.
+    #[must_use]
+    pub fn next_silence(&self) -> Option<Time> {
+        self.by_time.first().map(|(at, _)| at.plus_ms(LEASE_MS))
+    }
+
     fn set(&mut self, process: &InstanceId, new: Heard) {
         match self.heard.get_mut(process) {
             Some(old) if old.at > new.at => old.truly |= new.truly,

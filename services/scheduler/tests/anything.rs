@@ -25,12 +25,13 @@ use lowland_events::{
 use lowland_host::Host;
 use lowland_scheduler::{
     Config,
-    desk::{Desk, Sample},
+    desk::{Desk, Input, Sample},
     key::JobKey,
     lifecycle::{Phase, TERMINAL},
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use rig::{BEGAN, Clock, key};
+use tokio::sync::mpsc;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -122,7 +123,7 @@ impl World {
             tokio::time::advance(Duration::from_millis(500)).await;
             let running = self.workers.values().map(|worker| worker.process.clone());
             for process in running.chain([self.host.instance.clone()]).collect::<Vec<_>>() {
-                self.desk.heard(&Sample { process, at: self.clock.now(), sequence: 1 });
+                self.desk.accept(Input::Sample(Sample { process, at: self.clock.now(), sequence: 1 }));
             }
             self.settle().await;
         }
@@ -131,10 +132,12 @@ impl World {
     async fn settle(&mut self) {
         let clock = self.clock;
         while let Some(delivery) = self.requests.next().now_or_never() {
-            self.desk.take(delivery.unwrap());
+            self.desk.accept(Input::Request(delivery.unwrap()));
         }
+        let (_sender, mut nothing) = mpsc::channel(1);
         for _ in 0..20 {
-            while self.desk.next(&|| clock.now()).now_or_never().is_some() {}
+            // Polled once, it takes in what the log has.
+            let _ = self.desk.wait(&mut nothing, &|| clock.now()).now_or_never();
             if self.desk.settle(&|| clock.now()).await.is_ok() {
                 return;
             }

@@ -79,7 +79,7 @@ impl Bus {
                 Some(standing(last.as_ref(), of.attempt()))
             }
             Err(error) => {
-                tracing::debug!(%error, "reading a job's last event");
+                tracing::warn!(%error, "reading a job's last event");
                 None
             }
         }

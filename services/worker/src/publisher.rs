@@ -93,7 +93,7 @@ impl Line {
         match answer {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::debug!(%error, "reading tokens");
+                tracing::warn!(%error, "reading tokens");
                 sleep(RETRY_WAIT).await;
                 Answer::Unanswered
             }
@@ -110,7 +110,7 @@ impl Line {
                 Answer::Unanswered
             }
             Err(error) => {
-                tracing::debug!(%error, "publishing tokens");
+                tracing::warn!(%error, "publishing tokens");
                 sleep(RETRY_WAIT).await;
                 Answer::Unanswered
             }
@@ -171,7 +171,7 @@ impl Line {
     /// Makes the stream again: it lives in the server's memory, and goes with it.
     async fn ensure(&self) {
         if let Err(error) = self.bus.log.ensure(&stream::tokens()).await {
-            tracing::debug!(%error, "making the stream of tokens");
+            tracing::warn!(%error, "making the stream of tokens");
             sleep(RETRY_WAIT).await;
         }
     }

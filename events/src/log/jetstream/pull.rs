@@ -106,8 +106,13 @@ impl Pull {
 
     /// What has come already. A closed connection has nothing to give, again and again: [`Pull::next`] reports it.
     pub(super) fn ready(&mut self) -> Option<Pulled> {
-        let message = self.messages.next().now_or_never()??;
+        let message = self.messages.as_mut()?.next().now_or_never()??;
         Some(self.sort(Some(message)))
+    }
+
+    /// Takes away what is still to come: this pull gives nothing any more.
+    pub(super) fn abandon(&mut self) -> Option<Subscriber> {
+        self.messages.take()
     }
 
     /// The next that comes. Cancel-safe.

@@ -4,6 +4,7 @@
 
 mod file;
 mod parse;
+mod reader;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use lowland_events::{
 };
 
 pub use file::PriceFile;
-pub use parse::Problem;
+pub use reader::Problem;
 
 /// The price book that a new data folder begins with.
 pub const SAMPLE: &str = include_str!("sample.toml");
@@ -85,7 +86,12 @@ impl Book {
     pub fn price(&self, model: &ModelId, bounds: &Usage, time: Time) -> Result<Price, NoPrice> {
         let version = self.version_at(time).ok_or(NoPrice::TooEarly(time))?;
         let rates = version.rates(model);
-        let missing: Vec<_> = bounds.0.keys().filter(|meter| !rates.0.contains_key(meter)).collect();
+        let missing: Vec<_> = bounds
+            .0
+            .iter()
+            .filter(|(meter, quantity)| **quantity > 0 && !rates.0.contains_key(meter))
+            .map(|(meter, _)| meter)
+            .collect();
         if missing.is_empty() {
             return Ok(Price { version: version.id.clone(), rates });
         }

@@ -1,10 +1,6 @@
 //! From the price book's text to a [`Book`], gathering every problem with its line, its entry and what would be right.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    ops::Range,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use lowland_events::{
     Money, Time,
@@ -20,28 +16,13 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{ANY_MODEL, Book, RATE_MAX, Version};
+use super::{
+    ANY_MODEL, Book, RATE_MAX, Version,
+    reader::{Problem, Reader},
+};
 
 /// Longest version id, in bytes.
 const VERSION_ID_BYTES_MAX: usize = 64;
-
-/// Something in a price book that is not right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Line in the file, from 1.
-    pub line: usize,
-    /// Path of the entry (`version[0].models.m.input_tokens`), empty for the file as a whole.
-    pub entry: String,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let colon = if self.entry.is_empty() { "" } else { ": " };
-        write!(f, "line {}: {}{colon}{}", self.line, self.entry, self.message)
-    }
-}
 
 /// Reads a whole book.
 pub(super) fn book(text: &str) -> Result<Book, Vec<Problem>> {
@@ -57,11 +38,6 @@ pub(super) fn book(text: &str) -> Result<Book, Vec<Problem>> {
     if reader.problems.is_empty() { Ok(book) } else { Err(reader.problems) }
 }
 
-struct Reader<'t> {
-    text: &'t str,
-    problems: Vec<Problem>,
-}
-
 /// Versions read so far: ids that are taken, and the versions by time.
 #[derive(Default)]
 struct Versions {
@@ -70,12 +46,6 @@ struct Versions {
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, span: &Range<usize>, entry: &str, message: impl Into<String>) {
-        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        self.problems.push(Problem { line, entry: entry.to_owned(), message: message.into() });
-    }
-
     fn root(&mut self, root: &DeTable<'_>) -> Book {
         self.only_known(root, "", &["currency", "version"]);
         let currency = match root.get("currency") {
@@ -234,43 +204,6 @@ impl Reader<'_> {
         };
         self.problem(&value.span(), entry, message);
         None
-    }
-
-    fn wanted<'v, 'i>(
-        &mut self,
-        table: &'v DeTable<'i>,
-        key: &str,
-        span: &Range<usize>,
-        entry: &str,
-        example: &str,
-    ) -> Option<&'v Spanned<DeValue<'i>>> {
-        let value = table.get(key);
-        if value.is_none() {
-            self.problem(span, entry, format!("is missing; write {key} = {example}"));
-        }
-        value
-    }
-
-    fn string(&mut self, value: &Spanned<DeValue<'_>>, entry: &str, example: &str) -> Option<String> {
-        match value.get_ref().as_str() {
-            Some(text) if !text.is_empty() => Some(text.to_owned()),
-            _ => {
-                self.problem(
-                    &value.span(),
-                    entry,
-                    format!("a text in quotation marks is wanted, such as {example}"),
-                );
-                None
-            }
-        }
-    }
-
-    fn only_known(&mut self, table: &DeTable<'_>, entry: &str, known: &[&str]) {
-        for name in table.keys().filter(|name| !known.contains(&name.get_ref().as_ref())) {
-            let dot = if entry.is_empty() { "" } else { "." };
-            let message = format!("is unknown; known are {}", known.join(", "));
-            self.problem(&name.span(), &format!("{entry}{dot}{}", name.get_ref()), message);
-        }
     }
 }
 

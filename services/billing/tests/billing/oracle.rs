@@ -47,7 +47,7 @@ impl Oracle {
                 assert!(self.topups.insert((scope, body.topup.to_string())), "top-up {} twice", body.topup);
             }
             Event::Account(account::Event::HoldPlaced(body)) => {
-                self.placed((scope, body.job.to_string()), body)
+                self.placed((scope, body.job.to_string()), body);
             }
             Event::Account(account::Event::Charged(body)) => self.charge((scope, body.job.to_string()), body),
             Event::Account(account::Event::HoldReleased(body)) => {

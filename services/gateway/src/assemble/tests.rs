@@ -117,7 +117,7 @@ fn a_place_beyond_the_end_shows_nothing() {
 enum Fate {
     /// The next record arrives.
     Arrive,
-    /// Some earlier record arrives again.
+    /// Records from some earlier one on arrive again, as those do that were queued while the log was read.
     Again(usize),
     /// Some records are lost to this caller, who is told of it and reads again.
     Lag(usize),
@@ -217,7 +217,7 @@ impl World {
         let rest = u32::try_from(cut.0).unwrap();
         let (head, tail) =
             (record(0, &tokens[..cut.0], &text[..cut.1]), record(rest, &tokens[cut.0..], &text[cut.1..]));
-        for part in [Some(head), (cut.0 < tokens.len()).then_some(tail)].into_iter().flatten() {
+        for part in [Some(head), (cut != (tokens.len(), text.len())).then_some(tail)].into_iter().flatten() {
             let part = Published { attempt: self.attempt, ..part };
             let place = self.store(part.clone());
             self.arrive(place, &part);
@@ -239,8 +239,9 @@ impl World {
                 }
             }
             Fate::Again(index) if !self.stored.is_empty() => {
-                let (place, record) = self.stored[index % self.stored.len()].clone();
-                self.arrive(place, &record);
+                for (place, record) in self.stored.clone().split_off(index % self.stored.len()) {
+                    self.arrive(place, &record);
+                }
             }
             Fate::Again(_) => {}
             Fate::Lag(many) => {

@@ -89,7 +89,7 @@ async fn answer(app: &App, asked: Asked) -> Result<Response, ApiError> {
     };
     let resumed = wish.resume.is_some();
     let mut session = match &wish.resume {
-        Some(id) => Session::resume(app, permit, &key, id.at).await?,
+        Some(id) => Session::resume(app, permit, &key, id.at, false).await?,
         None => Session::place(app, permit, &key, posted, wish, Interest::JobAndTokens).await?,
     };
     let first = first(&mut session, app.config.headers_within, &aliases).await?;

@@ -89,8 +89,10 @@ pub(super) async fn stream(
     let permit = app.limits.enter(&caller.account)?;
     let key = key(caller, job)?;
     let include_usage = options.map_err(|error| bad_query(&error))?.include_usage;
-    let shown = shown(&headers, &key.job)?;
-    let mut session = Session::resume(&app, permit, &key, shown.unwrap_or_default()).await?;
+    let wish = Wish::read(&headers)?;
+    let shown = shown(&wish, &key.job)?;
+    let mut session =
+        Session::resume(&app, permit, &key, shown.unwrap_or_default(), !wish.comes_back()).await?;
     let (accepted, mut early) = accepted(&mut session).await?;
     let head = head(&key.job, accepted)?;
     if early.is_empty() {
@@ -113,8 +115,8 @@ fn bad_query(error: &QueryRejection) -> ApiError {
 }
 
 /// What the caller has of the job's output.
-fn shown(headers: &HeaderMap, job: &JobId) -> Result<Option<Position>, ApiError> {
-    match Wish::read(headers)?.resume {
+fn shown(wish: &Wish, job: &JobId) -> Result<Option<Position>, ApiError> {
+    match &wish.resume {
         None => Ok(None),
         Some(id) if id.job == *job => Ok(Some(id.at)),
         Some(_) => {

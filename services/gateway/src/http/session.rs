@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lowland_events::{Domain, Filter, log, request::Posted, stream::LOG};
+use lowland_events::{Domain, Filter, Time, log, request::Posted, stream::LOG};
+use lowland_host::clock;
 use tokio::time::Instant;
 
 use super::{App, wish::Wish};
@@ -25,8 +26,36 @@ const DEADLINE_MS_MAX: u64 = 24 * 3_600_000;
 pub(super) struct Session {
     watch: Watch,
     caller: Caller,
-    deadline: Instant,
+    limit: Limit,
     _permit: Permit,
+}
+
+/// How long to wait for the job.
+struct Limit {
+    by: Instant,
+    /// What is added to the job's own deadline.
+    grace: Duration,
+    /// Whether the job's own deadline is known.
+    known: bool,
+}
+
+impl Limit {
+    /// Until the job says its deadline, what the caller allows counts.
+    fn allowed(app: &App, allowed_ms: Option<u64>) -> Self {
+        let grace = app.config.answer_grace;
+        Self { by: after(allowed_ms.unwrap_or(DEADLINE_MS_DEFAULT)) + grace, grace, known: false }
+    }
+
+    fn learn(&mut self, deadline: Time) {
+        if !self.known {
+            self.by = after(deadline.ms_since(clock::now())) + self.grace;
+            self.known = true;
+        }
+    }
+}
+
+fn after(ms: u64) -> Instant {
+    Instant::now() + Duration::from_millis(ms.min(DEADLINE_MS_MAX))
 }
 
 impl Session {
@@ -46,8 +75,8 @@ impl Session {
             Watch::of_new_job(&app.hub, &app.host.log, key, interest)
         };
         let caller = app.departures.caller(key, wish.comes_back());
-        let deadline = deadline(app, posted.deadline_ms);
-        let mut session = Self { watch, caller, deadline, _permit: permit };
+        let limit = Limit::allowed(app, posted.deadline_ms);
+        let mut session = Self { watch, caller, limit, _permit: permit };
         let placed = app.desk.post(key, posted.clone(), once, wish.traceparent).await?;
         if once && placed == Placed::Before {
             let earlier = app.desk.posted(key).await?;
@@ -59,26 +88,34 @@ impl Session {
         Ok(session)
     }
 
-    /// Takes up a job of which the caller has the part before `shown`.
+    /// Takes up a job of which the caller has the part before `shown`. A mere `onlooker` may leave without consequence.
     pub(super) async fn resume(
         app: &App,
         permit: Permit,
         key: &Key,
         shown: Position,
+        onlooker: bool,
     ) -> Result<Self, ApiError> {
         must_exist(app, key).await?;
         let watch = Watch::resumed(&app.hub, &app.host.log, key, Interest::JobAndTokens, shown);
-        let caller = app.departures.caller(key, true);
-        Ok(Self { watch, caller, deadline: deadline(app, None), _permit: permit })
+        let mut caller = app.departures.caller(key, true);
+        if onlooker {
+            caller.leave_alone();
+        }
+        Ok(Self { watch, caller, limit: Limit::allowed(app, None), _permit: permit })
     }
 
     /// What happens next to the job, within its time.
     pub(super) async fn next(&mut self) -> Result<Update, ApiError> {
-        let update = match tokio::time::timeout_at(self.deadline, self.watch.next()).await {
+        let update = match tokio::time::timeout_at(self.limit.by, self.watch.next()).await {
             Ok(update) => update?,
             Err(_) => return Err(ApiError::deadline()),
         };
-        let embedding = self.watch.accepted().is_some_and(|accepted| accepted.kind == Kind::Embedding);
+        let accepted = self.watch.accepted();
+        if let Some(accepted) = accepted {
+            self.limit.learn(accepted.deadline);
+        }
+        let embedding = accepted.is_some_and(|accepted| accepted.kind == Kind::Embedding);
         if matches!(update, Update::End(_)) || embedding && self.watch.started() {
             self.caller.leave_alone();
         }
@@ -97,11 +134,6 @@ impl Session {
     pub(super) fn watch(&self) -> &Watch {
         &self.watch
     }
-}
-
-fn deadline(app: &App, allowed_ms: Option<u64>) -> Instant {
-    let allowed_ms = allowed_ms.unwrap_or(DEADLINE_MS_DEFAULT).min(DEADLINE_MS_MAX);
-    Instant::now() + Duration::from_millis(allowed_ms) + app.config.answer_grace
 }
 
 /// 404 unless the account has the job: in the log, or posted and not yet decided on.

@@ -41,8 +41,9 @@ An OpenAI-compatible API. Every request becomes a job, named in the response hea
 with `Last-Event-ID`, or `GET /v1/jobs/{job}/stream` with it, goes on exactly there, also after the job has ended and \
 after the gateway was restarted.\n\n\
 **Going away.** A job whose caller goes away is cancelled at once, unless the caller announced that it may come back: \
-by `x-lowland-resumable: true`, by an `Idempotency-Key`, or by having resumed before. Then it has ten seconds (or what \
-the operator has set).\n\n\
+by `x-lowland-resumable: true`, by an `Idempotency-Key`, or by having resumed with `Last-Event-ID`. Then it has ten \
+seconds (or what the operator has set). Who merely looks on, by a GET that announces nothing, leaves without \
+consequence.\n\n\
 **Repeating.** Requests with the same `Idempotency-Key` are one job and one charge; each gets its result.";
 
 fn headers() -> Value {

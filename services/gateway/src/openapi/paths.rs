@@ -154,7 +154,7 @@ fn stream() -> Value {
         "operationId": "streamJob",
         "summary": "A job's stream, from its beginning or after `Last-Event-ID`",
         "tags": ["Jobs"],
-        "parameters": [parameter("Job"), parameter("LastEventId"), include_usage],
+        "parameters": [parameter("Job"), parameter("LastEventId"), parameter("Resumable"), include_usage],
         "responses": responses("200", well("Events whose data is a chunk, ended by `[DONE]`.", content), JOB_ERRORS),
     })
 }

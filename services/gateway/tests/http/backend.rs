@@ -50,6 +50,14 @@ impl Backend {
         }
     }
 
+    /// A job that was posted without the gateway.
+    pub(crate) async fn post_over_the_bus(&mut self, account: &str, job: &str) -> Job {
+        let (account, job) = (AccountId::new(account).unwrap(), JobId::new(job).unwrap());
+        let posted = Posted { model: "m".into(), prompt: Some("a".into()), ..Posted::default() };
+        append(&self.log, Subject::request(&account, &job, "posted"), posted).await;
+        self.job().await
+    }
+
     /// The next request, which is to be a cancellation: of which job.
     pub(crate) async fn cancellation(&mut self) -> JobId {
         let stored = self.request().await;
@@ -127,6 +135,11 @@ impl Job {
 
     pub(crate) async fn submit(&self) {
         self.happens("submitted", self.accepted()).await;
+    }
+
+    /// Accepted, with a deadline that has passed.
+    pub(crate) async fn submit_late(&self) {
+        self.happens("submitted", Submitted { deadline: Time(0), ..self.accepted() }).await;
     }
 
     /// Everything up to the moment at which a worker begins.

@@ -77,3 +77,13 @@ async fn where_nobody_decides_the_deadline_still_holds() {
         assert_eq!(world.backend.cancellation().await, job.id);
     }
 }
+
+#[tokio::test]
+async fn the_jobs_own_deadline_counts_once_it_is_known() {
+    let mut world = World::with(|config| config.answer_grace = Duration::from_millis(50)).await;
+    let answer = tokio::spawn(world.chat(&ask(json!({"deadline_ms": 86_400_000}))).send());
+    let job = world.backend.job().await;
+    job.submit_late().await;
+    assert_eq!(soon(answer).await.unwrap().unwrap().status(), 504);
+    assert_eq!(world.backend.cancellation().await, job.id);
+}

@@ -118,3 +118,23 @@ async fn a_job_that_another_caller_waits_for_goes_on() {
     job.complete(Finish::Stop).await;
     assert_eq!(text(&second.all().await), "shared");
 }
+
+#[tokio::test]
+async fn an_onlooker_leaves_without_consequence_and_a_resumed_caller_does_not() {
+    let mut world = World::with(|config| config.resume_grace = Duration::ZERO).await;
+    let mut job = world.backend.post_over_the_bus("acme", "by-nats").await;
+    job.start().await;
+    job.write("seen").await;
+    let path = format!("/v1/jobs/{}/stream", job.id);
+    let mut onlooker = Events::of(world.get(&path)).await;
+    onlooker.next().await.unwrap();
+    drop(onlooker);
+    let plain = tokio::spawn(world.chat(&ask(json!({}))).send());
+    let other = world.backend.job().await;
+    plain.abort();
+    assert_eq!(world.backend.cancellation().await, other.id, "the first cancellation is of the plain one");
+    job.write(" again").await;
+    let resumed = world.get(&path).header("last-event-id", format!("{}:1:1", job.id));
+    drop(Events::of(resumed).await);
+    assert_eq!(world.backend.cancellation().await, job.id);
+}

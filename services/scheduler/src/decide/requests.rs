@@ -96,8 +96,9 @@ fn room(view: &View<'_>, incoming: &Incoming, more: u64) -> Result<(), Problem> 
     if waiting < most {
         return Ok(());
     }
-    let message =
-        format!("{waiting} jobs of the account wait already; at most {most} may, so post it again later");
+    let message = format!(
+        "{waiting} jobs of the account wait already; at most {most} may, so post it again later, under a new id"
+    );
     Err(problem(ProblemCode::TooManyJobs, None, message))
 }
 

@@ -1,78 +1,51 @@
-//! The scheduler at work: what lies on its desk (requests, what was heard), and how it is settled: decide, store, fold,
-//! and again until nothing is left to decide.
+//! The scheduler at work: what lies on its desk (the log's state, requests, who was heard), and how it is settled:
+//! decide, store, fold, and again until nothing is left to decide.
 //!
 //! It may be dropped or fail between any two lines. What was stored is in the log; what was not is decided again; a
 //! request is acknowledged only once its outcome stands in the log.
 
 mod store;
+mod tray;
 
-use std::collections::BTreeMap;
+use std::{pin::pin, time::Duration};
 
+use futures::FutureExt;
 use lowland_events::{
-    Domain, Event, Filter, Stored, Time,
-    id::InstanceId,
-    instance,
-    job::Position,
-    log::{Acknowledge, AppendError, Delivery, Error as LogError},
+    Domain, Filter, Time,
+    log::{AppendError, Error as LogError},
     stream,
 };
 use lowland_host::{Fold, Host};
+use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     config::Config,
     decide::{Round, decide},
-    facts::{Facts, View},
+    facts::View,
     incoming::Incoming,
     state::State,
 };
+use tray::Tray;
+pub use tray::{Input, Sample};
 
 /// Rounds of deciding and storing before the desk looks up for what has arrived meanwhile.
 const ROUNDS_MAX: usize = 16;
+/// Events and inputs that are taken in before the desk is settled.
+const TAKEN_IN_MAX: usize = 1024;
+/// Longest wait for something to do, in milliseconds.
+const WAIT_MS_MAX: u64 = 1000;
+/// Wait while something is due that cannot be decided (the bus is not heard, say), in milliseconds.
+const WAIT_MS_OVERDUE: u64 = 100;
+
 /// Why the desk could not be settled now.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Unsettled {
     /// Storing failed.
-    Append(AppendError),
+    #[error(transparent)]
+    Append(#[from] AppendError),
     /// Reading failed.
-    Read(LogError),
-}
-
-impl std::fmt::Display for Unsettled {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Append(error) => error.fmt(f),
-            Self::Read(error) => error.fmt(f),
-        }
-    }
-}
-
-impl From<AppendError> for Unsettled {
-    fn from(error: AppendError) -> Self {
-        Self::Append(error)
-    }
-}
-
-impl From<LogError> for Unsettled {
-    fn from(error: LogError) -> Self {
-        Self::Read(error)
-    }
-}
-
-/// A process's sample on the stream of measurements.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// Whose it is.
-    pub process: InstanceId,
-    /// When it was heard, by the scheduler's clock.
-    pub at: Time,
-    /// Its place in the stream.
-    pub sequence: u64,
-}
-
-/// A request that is not acknowledged yet.
-struct Pending {
-    incoming: Incoming,
-    ack: Box<dyn Acknowledge>,
+    #[error(transparent)]
+    Read(#[from] LogError),
 }
 
 /// The scheduler at work.
@@ -81,11 +54,9 @@ pub struct Desk {
     config: Config,
     source: String,
     fold: Fold<State>,
-    facts: Facts,
-    pending: BTreeMap<u64, Pending>,
-    acks: Vec<Box<dyn Acknowledge>>,
-    requests_position: u64,
-    metrics_position: u64,
+    tray: Tray,
+    /// Whether the last settling stopped before everything was decided.
+    has_more: bool,
 }
 
 impl Desk {
@@ -93,19 +64,10 @@ impl Desk {
     pub async fn open(host: Host, config: Config, now: Time) -> Result<Self, LogError> {
         let filters = [Domain::Job, Domain::Instance].map(Filter::domain);
         let fold = Fold::<State>::open(&host.log, stream::LOG, &filters).await?;
-        let mut facts = Facts::default();
-        fold.state().fleet().processes().for_each(|process| facts.liveness.expect(process, now));
-        Ok(Self {
-            source: host.source(),
-            config: config.for_payloads_of(host.log.payload_bytes_max()),
-            host,
-            fold,
-            facts,
-            pending: BTreeMap::new(),
-            acks: Vec::new(),
-            requests_position: 0,
-            metrics_position: 0,
-        })
+        let mut tray = Tray::new(host.instance.clone());
+        fold.state().fleet().processes().for_each(|process| tray.facts.liveness.expect(process, now));
+        let config = config.for_payloads_of(host.log.payload_bytes_max());
+        Ok(Self { source: host.source(), config, host, fold, tray, has_more: false })
     }
 
     /// What the log amounts to.
@@ -114,63 +76,109 @@ impl Desk {
         self.fold.state()
     }
 
-    /// Waits for an event of the log and takes it in. Cancel-safe.
-    pub async fn next(&mut self, clock: &impl Fn() -> Time) -> Result<(), LogError> {
-        if let Some(event) = self.fold.next().await? {
-            self.note(&event, clock());
+    /// Whether the way from the workers to here is open: our own samples come back.
+    #[must_use]
+    pub fn hears(&self, now: Time) -> bool {
+        self.tray.facts.liveness.hears(now)
+    }
+
+    /// Takes in what arrived.
+    pub fn accept(&mut self, input: Input) {
+        self.tray.accept(input);
+    }
+
+    /// Waits until there is something to do, and takes in whatever is at hand. Samples alone, which arrive all the time,
+    /// neither wake anybody nor disturb the log's follower, which may just be mending itself.
+    pub async fn wait(
+        &mut self,
+        inputs: &mut mpsc::Receiver<Input>,
+        clock: &impl Fn() -> Time,
+    ) -> Result<(), LogError> {
+        let wait = Duration::from_millis(self.wait_ms(clock()));
+        let Self { fold, tray, .. } = self;
+        {
+            let mut next = pin!(fold.next());
+            let mut timer = pin!(sleep(wait));
+            loop {
+                tokio::select! {
+                    event = &mut next => {
+                        event?.iter().for_each(|event| tray.note(event, clock()));
+                        break;
+                    }
+                    Some(input) = inputs.recv() => if tray.accept(input) { break },
+                    () = &mut timer => break,
+                }
+            }
+        }
+        for _ in 0..TAKEN_IN_MAX {
+            let input = inputs.try_recv().ok().map(|input| tray.accept(input));
+            let event = fold.next().now_or_never().transpose()?;
+            event.iter().flatten().for_each(|event| tray.note(event, clock()));
+            if event.is_none() && input.is_none() {
+                break;
+            }
         }
         Ok(())
     }
 
-    /// A sample arrived.
-    pub fn heard(&mut self, sample: &Sample) {
-        self.metrics_position = sample.sequence;
-        if sample.process == self.host.instance {
-            self.facts.liveness.echoed(sample.at);
-        } else {
-            self.facts.liveness.heard(&sample.process, sample.at);
-        }
-    }
-
-    /// Whether the way from the workers to here is open: our own samples come back.
-    #[must_use]
-    pub fn hears(&self, now: Time) -> bool {
-        self.facts.liveness.hears(now)
-    }
-
-    /// A request arrived; what cannot be one is only to be acknowledged, lest it come again for ever.
-    pub fn take(&mut self, delivery: Delivery) {
-        let Delivery { record, delivered, ack } = delivery;
-        self.requests_position = self.requests_position.max(record.sequence);
-        match Incoming::read(&record, delivered) {
-            Some(incoming) => drop(self.pending.insert(record.sequence, Pending { incoming, ack })),
-            None => {
-                tracing::warn!(subject = record.subject, sequence = record.sequence, "not a request of ours");
-                self.acks.push(ack);
-            }
-        }
-    }
-
     /// Decides and stores until nothing is left to decide, or for a bounded number of rounds.
     pub async fn settle(&mut self, clock: &impl Fn() -> Time) -> Result<(), Unsettled> {
-        self.forget_the_gone(clock());
+        self.forget(clock());
+        self.has_more = true;
         for _ in 0..ROUNDS_MAX {
             let round = self.decide(clock());
-            let is_last = round.decided.is_empty() && round.wanted.is_empty();
+            self.has_more = !round.decided.is_empty() || !round.wanted.is_empty();
             self.look_up(&round).await?;
             self.store(round.decided, clock).await?;
             self.answer(round.replies).await?;
             self.put_off(&round.later).await;
             self.acknowledge(&round.settled).await;
-            if is_last {
-                self.facts.delivered.clear();
-                self.facts.used.clear();
-                self.facts.moved.clear();
+            if !self.has_more {
                 break;
             }
         }
         self.sum_up();
         Ok(())
+    }
+
+    fn decide(&mut self, now: Time) -> Round {
+        self.tray.mark(self.fold.position());
+        let requests: Vec<&Incoming> = self.tray.pending.values().map(|pending| &pending.incoming).collect();
+        let view = View {
+            state: self.fold.state(),
+            facts: &self.tray.facts,
+            config: &self.config,
+            source: &self.source,
+            now,
+        };
+        decide(&view, &requests)
+    }
+
+    /// Milliseconds until time alone makes something due.
+    fn wait_ms(&self, now: Time) -> u64 {
+        let due = self.fold.state().due();
+        let times = [&due.deadlines, &due.answers].map(|index| index.first().map(|(time, _)| *time));
+        let next = times.into_iter().flatten().chain(self.tray.facts.liveness.next_silence()).min();
+        match next {
+            _ if self.has_more => 0,
+            Some(next) if next <= now => WAIT_MS_OVERDUE,
+            // One more, since a part of a millisecond is left out.
+            Some(next) => (next.ms_since(now) + 1).min(WAIT_MS_MAX),
+            None => WAIT_MS_MAX,
+        }
+    }
+
+    /// Forgets what was learnt for earlier decisions, and processes that are silent and have nothing here.
+    fn forget(&mut self, now: Time) {
+        let fleet = self.fold.state().fleet();
+        let facts = &mut self.tray.facts;
+        facts.delivered.clear();
+        facts.used.clear();
+        facts.moved.clear();
+        let gone = facts.liveness.silent(now).filter(|process| !fleet.has_process(process));
+        for process in gone.cloned().collect::<Vec<_>>() {
+            facts.liveness.forget(&process);
+        }
     }
 
     /// The figures that the scheduler keeps of itself.
@@ -180,47 +188,7 @@ impl Desk {
             |name, value: usize| self.host.figures.gauge(name).set(i64::try_from(value).unwrap_or(i64::MAX));
         set("jobs_open", state.open_jobs());
         set("processes", state.fleet().processes().count());
-        set("requests_pending", self.pending.len());
+        set("requests_pending", self.tray.pending.len());
         set("events_ignored", usize::try_from(state.ignored()).unwrap_or(usize::MAX));
-    }
-
-    fn decide(&mut self, now: Time) -> Round {
-        let position = |stream: &str, sequence| Position { stream: stream.to_owned(), sequence };
-        self.facts.positions = vec![
-            position(stream::LOG, self.fold.position()),
-            position(stream::REQUESTS, self.requests_position),
-            position(stream::METRICS, self.metrics_position),
-        ];
-        let view = View {
-            state: self.fold.state(),
-            facts: &self.facts,
-            config: &self.config,
-            source: &self.source,
-            now,
-        };
-        let requests: Vec<&Incoming> = self.pending.values().map(|pending| &pending.incoming).collect();
-        decide(&view, &requests)
-    }
-
-    async fn reach(&mut self, sequence: u64, clock: &impl Fn() -> Time) -> Result<(), LogError> {
-        for event in self.fold.reach(sequence).await? {
-            self.note(&event, clock());
-        }
-        Ok(())
-    }
-
-    /// A process that announces a model is as good as heard.
-    fn note(&mut self, event: &Stored, now: Time) {
-        if let Event::Instance(instance::Event::Ready(ready)) = &event.event {
-            self.facts.liveness.heard(&ready.process, now);
-        }
-    }
-
-    fn forget_the_gone(&mut self, now: Time) {
-        let fleet = self.fold.state().fleet();
-        let gone = self.facts.liveness.silent(now).filter(|process| !fleet.has_process(process));
-        for process in gone.cloned().collect::<Vec<_>>() {
-            self.facts.liveness.forget(&process);
-        }
     }
 }

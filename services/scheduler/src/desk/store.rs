@@ -29,7 +29,7 @@ impl Desk {
             async move { Ok::<_, LogError>((delivered(&log, &key).await?, key)) }
         });
         let usages: Vec<(Usage, JobKey)> = streams::iter(reads).buffered(AT_ONCE).try_collect().await?;
-        self.facts.delivered.extend(usages.into_iter().map(|(usage, key)| (key, usage)));
+        self.tray.facts.delivered.extend(usages.into_iter().map(|(usage, key)| (key, usage)));
         Ok(())
     }
 
@@ -62,7 +62,7 @@ impl Desk {
             let begins = matches!(draft.event.name(), "submitted" | "rejected");
             match JobKey::of(&draft.subject).filter(|_| begins) {
                 Some(key) => self.remember(key, &filter).await?,
-                None => drop(self.facts.moved.insert(filter, last.sequence)),
+                None => drop(self.tray.facts.moved.insert(filter, last.sequence)),
             }
         }
         Ok(())
@@ -75,7 +75,14 @@ impl Desk {
             let causation = Stored::try_from(record).ok().and_then(|stored| stored.meta.causation);
             causation.unwrap_or_else(|| EventId::of_record(&record.stream, record.sequence))
         });
-        self.facts.used.extend(origin.map(|origin| (key, origin)));
+        self.tray.facts.used.extend(origin.map(|origin| (key, origin)));
+        Ok(())
+    }
+
+    async fn reach(&mut self, sequence: u64, clock: &impl Fn() -> Time) -> Result<(), LogError> {
+        for event in self.fold.reach(sequence).await? {
+            self.tray.note(&event, clock());
+        }
         Ok(())
     }
 
@@ -91,7 +98,7 @@ impl Desk {
     }
 
     pub(super) async fn put_off(&mut self, requests: &[u64]) {
-        for pending in requests.iter().filter_map(|request| self.pending.remove(request)) {
+        for pending in requests.iter().filter_map(|request| self.tray.pending.remove(request)) {
             if let Err(error) = pending.ack.again(LATER_MS).await {
                 tracing::warn!(%error, "a request could not be put off; it comes again by itself");
             }
@@ -99,9 +106,11 @@ impl Desk {
     }
 
     pub(super) async fn acknowledge(&mut self, requests: &[u64]) {
-        let done =
-            requests.iter().filter_map(|request| self.pending.remove(request)).map(|pending| pending.ack);
-        let acks: Vec<_> = self.acks.drain(..).chain(done).collect();
+        let done = requests
+            .iter()
+            .filter_map(|request| self.tray.pending.remove(request))
+            .map(|pending| pending.ack);
+        let acks: Vec<_> = self.tray.acks.drain(..).chain(done).collect();
         for chunk in acks.chunks(AT_ONCE) {
             for result in join_all(chunk.iter().map(|ack| ack.ack())).await {
                 if let Err(error) = result {

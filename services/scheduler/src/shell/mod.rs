@@ -4,10 +4,9 @@ mod sources;
 
 use std::{future::Future, time::Duration};
 
-use futures::FutureExt;
 use lowland_events::{
     Time,
-    log::{AppendError, Error as LogError, SharedLog},
+    log::{Error as LogError, SharedLog},
     stream,
 };
 use lowland_host::{Error, Host};
@@ -15,18 +14,13 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use crate::{
     config::Config,
-    desk::{Desk, Unsettled},
+    desk::{Desk, Input, Unsettled},
 };
-use sources::Input;
 
-/// Longest time until the desk looks for what time alone has made due, in milliseconds.
-const TICK_MS: u64 = 100;
 /// Wait before something that failed is tried again, in milliseconds.
 pub(crate) const BACK_OFF_MS: u64 = 250;
 /// Requests and samples that may wait for the desk.
 const INPUTS_MAX: usize = 1024;
-/// Events and inputs that are taken in before the desk is settled.
-const DRAINED_MAX: usize = 1024;
 
 /// Works until `host.stop`. Stopping is the same as a crash: there is nothing to save.
 pub async fn run(
@@ -55,7 +49,12 @@ async fn work(
     tasks.spawn(sources::sample_ourselves(host.clone(), clock.clone()));
     tracing::info!("the log is folded; at work");
     loop {
-        let outcome = turn(&mut desk, &mut inputs, &clock).await;
+        let outcome = tokio::select! {
+            outcome = turn(&mut desk, &mut inputs, &clock) => outcome,
+            Some(ended) = tasks.join_next() => {
+                return Err(Error::Other(format!("a task that never ends has ended: {ended:?}")));
+            }
+        };
         match outcome {
             Ok(()) if desk.hears(clock()) => host.health.ready(),
             Ok(()) => host.health.not_ready("our own samples do not come back from the bus"),
@@ -64,40 +63,20 @@ async fn work(
     }
 }
 
-/// Waits for something to do, takes in what is at hand, and settles it.
+/// Waits for something to do, and settles it.
 async fn turn(
     desk: &mut Desk,
     inputs: &mut mpsc::Receiver<Input>,
     clock: &(impl Fn() -> Time + Sync),
 ) -> Result<(), Unsettled> {
-    tokio::select! {
-        event = desk.next(clock) => event?,
-        Some(input) = inputs.recv() => accept(desk, input),
-        () = sleep(Duration::from_millis(TICK_MS)) => {}
-    }
-    for _ in 0..DRAINED_MAX {
-        let event = desk.next(clock).now_or_never().transpose()?;
-        let input = inputs.try_recv().ok().map(|input| accept(desk, input));
-        if event.is_none() && input.is_none() {
-            break;
-        }
-    }
+    desk.wait(inputs, clock).await?;
     desk.settle(clock).await
-}
-
-fn accept(desk: &mut Desk, input: Input) {
-    match input {
-        Input::Request(delivery) => desk.take(delivery),
-        Input::Sample(sample) => desk.heard(&sample),
-    }
 }
 
 /// Says what is wrong, mends what can be, and waits before the next try.
 async fn recover(host: &Host, unsettled: &Unsettled) {
     tracing::warn!(error = %unsettled, "not settled; trying again");
-    if !matches!(unsettled, Unsettled::Append(AppendError::Conflict { .. })) {
-        host.health.not_ready(unsettled.to_string());
-    }
+    host.health.not_ready(unsettled.to_string());
     if let Err(error) = ensure_streams(&host.log).await {
         tracing::warn!(%error, "the streams could not be ensured");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lowland_events::{
     Domain, Draft, Filter, Subject, Time,
     id::{InstanceId, ServiceId},
-    log::{ConsumeSettings, Delivery, Error as LogError, Record, Start},
+    log::{ConsumeSettings, Error as LogError, Record, Start},
     stream,
 };
 use lowland_host::Host;
@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use super::BACK_OFF_MS;
-use crate::{desk::Sample, liveness::HEARTBEAT_MS};
+use crate::{
+    desk::{Input, Sample},
+    liveness::HEARTBEAT_MS,
+};
 
 /// The durable consumer's name: every scheduler shares it.
 const DURABLE: &str = "scheduler";
@@ -28,14 +31,6 @@ const ACK_WAIT_MS: u64 = 5000;
 const UNACKED_MAX: usize = 1024;
 /// The service whose samples are heartbeats.
 const WORKER: &str = "worker";
-
-/// Something for the desk.
-pub(super) enum Input {
-    /// A request.
-    Request(Delivery),
-    /// A process's sample.
-    Sample(Sample),
-}
 
 /// Brings requests until the desk is gone.
 pub(super) async fn requests(host: Host, desk: mpsc::Sender<Input>) {

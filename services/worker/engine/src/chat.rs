@@ -92,7 +92,9 @@ impl Template {
 
 /// An error in one line, with the line of the template.
 fn told(error: &minijinja::Error) -> String {
-    let detail = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
+    let detail = error
+        .detail()
+        .map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
     error.line().map_or_else(|| detail.clone(), |line| format!("line {line}: {detail}"))
 }
 

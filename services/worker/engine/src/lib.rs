@@ -30,7 +30,9 @@ mod text;
 
 pub use config::Config;
 pub use embed::{EmbedInput, Embeddings};
-pub use engine::{Cancel, Delta, Engine, Finish, Generate, Message, Outcome, Prompt, Sink, Usage, WAITING_JOBS_MAX};
+pub use engine::{
+    Cancel, Delta, Engine, Finish, Generate, Message, Outcome, Prompt, Sink, Usage, WAITING_JOBS_MAX,
+};
 pub use error::Error;
 pub use provider::Provider;
 pub use runtime::LIBRARY_VARIABLE;

@@ -69,7 +69,7 @@ fn waiting_jobs_are_bounded_by_account_also_within_a_round() {
         given.when(),
         [
             "job.a.2.submitted",
-            "job.a.3.rejected: TooManyJobs: 2 jobs of the account wait already; at most 2 may, so post it again later",
+            "job.a.3.rejected: TooManyJobs: 2 jobs of the account wait already; at most 2 may, so post it again later, under a new id",
             "job.b.1.submitted"
         ]
     );

@@ -35,7 +35,8 @@ pub(super) fn raised(error: &Error) -> Option<&str> {
 struct Raised(String);
 
 fn raise_exception(message: String) -> Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, "the template raised an exception").with_source(Raised(message)))
+    Err(Error::new(ErrorKind::InvalidOperation, "the template raised an exception")
+        .with_source(Raised(message)))
 }
 
 /// JSON as Python's `json.dumps` spaces it, with nothing escaped for HTML: it is for a model to read, not a browser.
@@ -45,7 +46,9 @@ fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
     let _: Option<bool> = options.get("ensure_ascii")?;
     options.assert_all_used()?;
     let json = match indent {
-        Some(indent) => write(value, PrettyFormatter::with_indent(" ".repeat(indent.min(INDENT_MAX)).as_bytes())),
+        Some(indent) => {
+            write(value, PrettyFormatter::with_indent(" ".repeat(indent.min(INDENT_MAX)).as_bytes()))
+        }
         None => write(value, Spaced),
     };
     let json = json.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
@@ -62,11 +65,19 @@ fn write(value: &Value, formatter: impl Formatter) -> serde_json::Result<String>
 struct Spaced;
 
 impl Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, out: &mut W, first: bool) -> std::io::Result<()> {
+    fn begin_array_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
         if first { Ok(()) } else { out.write_all(b", ") }
     }
 
-    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, out: &mut W, first: bool) -> std::io::Result<()> {
+    fn begin_object_key<W: ?Sized + std::io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
         if first { Ok(()) } else { out.write_all(b", ") }
     }
 

@@ -38,7 +38,10 @@ fn a_template_may_refuse_a_conversation() {
     let source = "{% for m in messages %}{% if m.role not in ['user', 'assistant'] %}\
         {{ raise_exception('Conversation roles must alternate user/assistant, not ' + m.role) }}{% endif %}{% endfor %}";
     let refused = render(source, &[message("tool", "x")]).unwrap_err();
-    assert_eq!(refused, Error::Refused("Conversation roles must alternate user/assistant, not tool".to_owned()));
+    assert_eq!(
+        refused,
+        Error::Refused("Conversation roles must alternate user/assistant, not tool".to_owned())
+    );
     assert_eq!(render(source, &[message("user", "x")]).unwrap(), "");
 }
 
@@ -47,7 +50,11 @@ fn python_methods_and_special_tokens_work() {
     let source = "{{ bos_token }}{% for m in messages %}{{ m['content'].strip().split(',')[0] | upper }}{% endfor %}{{ eos_token }}";
     assert_eq!(render(source, &[message("user", "  a,b ")]).unwrap(), "<s>A</s>");
     assert_eq!(render("{{ messages[0].get('name', 'none') }}", &[message("user", "")]).unwrap(), "none");
-    assert_eq!(render("{% if tools is not none %}tools{% endif %}{{ undefined_thing }}", &[message("user", "")]).unwrap(), "");
+    assert_eq!(
+        render("{% if tools is not none %}tools{% endif %}{{ undefined_thing }}", &[message("user", "")])
+            .unwrap(),
+        ""
+    );
 }
 
 #[test]
@@ -85,8 +92,11 @@ fn a_bad_template_is_named_by_line() {
 
 #[test]
 fn a_template_cannot_run_for_ever() {
-    let source = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a * b %}{% endfor %}{% endfor %}";
-    assert!(matches!(render(source, &[message("user", "")]), Err(Error::Failed(text)) if text.contains("fuel")));
+    let source =
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a * b %}{% endfor %}{% endfor %}";
+    assert!(
+        matches!(render(source, &[message("user", "")]), Err(Error::Failed(text)) if text.contains("fuel"))
+    );
 }
 
 #[test]

@@ -59,7 +59,9 @@ impl Checkpoint {
         // SAFETY: the map is read-only and private to us; that nobody truncates a model file while it is being imported
         // is taken on trust.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
-        let failed = |error: safetensors::SafeTensorError| Error::source(path.display().to_string(), error.to_string());
+        let failed = |error: safetensors::SafeTensorError| {
+            Error::source(path.display().to_string(), error.to_string())
+        };
         let (header_bytes, metadata) = SafeTensors::read_metadata(&map).map_err(failed)?;
         let data = header_bytes + size_of::<u64>();
         for (name, info) in metadata.tensors() {
@@ -81,6 +83,10 @@ impl Tensors for Checkpoint {
         Some(Tensor::new(*kind, *rows, *columns, &self.files[*file][bytes.clone()]))
     }
 
+    fn names(&self) -> Vec<&str> {
+        self.entries.keys().map(String::as_str).collect()
+    }
+
     fn weights(&self) -> u64 {
         self.entries.values().map(|entry| (entry.rows * entry.columns) as u64).sum()
     }
@@ -96,7 +102,10 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let Index { weight_map } = serde_json::from_str(&text).map_err(failed)?;
     let names: BTreeSet<String> = weight_map.into_values().collect();
     if let Some(name) = names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
-        return Err(Error::source(index.display().to_string(), format!("{name:?} is not the name of a file beside it")));
+        return Err(Error::source(
+            index.display().to_string(),
+            format!("{name:?} is not the name of a file beside it"),
+        ));
     }
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }

@@ -21,7 +21,8 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
         return Err(Error::source(path.display().to_string(), problem));
     }
     let text = std::fs::read(path).map_err(Error::io(path))?;
-    serde_json::from_slice(&text).map_err(|error| Error::source(path.display().to_string(), error.to_string()))
+    serde_json::from_slice(&text)
+        .map_err(|error| Error::source(path.display().to_string(), error.to_string()))
 }
 
 /// The JSON file at `path`, when there is one.

@@ -56,7 +56,12 @@ impl Source {
     }
 
     /// Writes everything but the manifest into `folder`.
-    pub(crate) fn write(&self, folder: &Path, options: &Options, meter: &mut Meter<'_>) -> Result<Manifest, Error> {
+    pub(crate) fn write(
+        &self,
+        folder: &Path,
+        options: &Options,
+        meter: &mut Meter<'_>,
+    ) -> Result<Manifest, Error> {
         match self {
             Source::Gguf(path) => llama::from_gguf(path, folder, options, meter),
             Source::Genai(path) => genai::write(path, folder, named(path, options)?, options, meter),

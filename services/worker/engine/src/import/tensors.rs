@@ -13,6 +13,9 @@ pub(crate) trait Tensors {
         name.to_owned()
     }
 
+    /// Names of all tensors, as the source has them.
+    fn names(&self) -> Vec<&str>;
+
     /// How many numbers all tensors hold together.
     fn weights(&self) -> u64;
 }
@@ -47,6 +50,10 @@ impl<'a> dyn Tensors + 'a {
 impl Tensors for super::gguf::File {
     fn tensor(&self, name: &str) -> Option<Tensor<'_>> {
         super::gguf::File::tensor(self, name)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.tensors().keys().map(String::as_str).collect()
     }
 
     fn weights(&self) -> u64 {

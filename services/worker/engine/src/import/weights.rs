@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::tensor::Tensor;
 use super::int8;
 use super::onnx::{Edge, ElementType, Graph, Node, WriteError};
 use super::progress::Meter;
+use super::tensor::Tensor;
 use super::{Error, Precision};
 
 /// A matrix of one or more tensors, one below the other; `rows x columns` as a linear layer has it (outputs x inputs).
@@ -54,13 +54,17 @@ impl<'a> Matrix<'a> {
     }
 
     /// Calls `each` with every row decoded, and where it came from.
-    fn for_each_row(&self, mut each: impl FnMut(&[f32], &Tensor<'a>, usize) -> io::Result<()>) -> io::Result<()> {
+    fn for_each_row(
+        &self,
+        name: &str,
+        mut each: impl FnMut(&[f32], &Tensor<'a>, usize) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut row = vec![0.0; self.columns];
         for (tensor, order) in &self.parts {
             for index in 0..tensor.rows {
                 let source = order.source(index);
                 tensor.read_row(source, &mut row);
-                require_finite(&row)?;
+                require_finite(name, &row)?;
                 each(&row, tensor, source)?;
             }
         }
@@ -68,11 +72,14 @@ impl<'a> Matrix<'a> {
     }
 }
 
-fn require_finite(row: &[f32]) -> io::Result<()> {
+fn require_finite(name: &str, row: &[f32]) -> io::Result<()> {
     if row.iter().all(|value| value.is_finite()) {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::InvalidData, "a weight is infinite or not a number; the file is damaged"))
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{name} holds a number that is infinite or none; the file is damaged"),
+    ))
 }
 
 /// A graph being given its weights.
@@ -105,18 +112,22 @@ impl<'p, 'f> Writer<'p, 'f> {
     pub(crate) fn vector(&mut self, name: &str, tensor: &Tensor<'_>) -> Result<Edge, Error> {
         let mut values = vec![0.0; tensor.columns];
         tensor.read_row(0, &mut values);
-        require_finite(&values).map_err(WriteError::Io)?;
+        require_finite(name, &values).map_err(WriteError::Io)?;
         self.meter.advance(values.len());
         self.floats(name, &[values.len()], &values)
     }
 
     /// Vectors one behind the other, each in its own order, kept as floats.
-    pub(crate) fn stacked_vector(&mut self, name: &str, parts: &[(Tensor<'_>, RowOrder)]) -> Result<Edge, Error> {
+    pub(crate) fn stacked_vector(
+        &mut self,
+        name: &str,
+        parts: &[(Tensor<'_>, RowOrder)],
+    ) -> Result<Edge, Error> {
         let mut all = Vec::new();
         for (tensor, order) in parts {
             let mut values = vec![0.0; tensor.columns];
             tensor.read_row(0, &mut values);
-            require_finite(&values).map_err(WriteError::Io)?;
+            require_finite(name, &values).map_err(WriteError::Io)?;
             all.extend((0..values.len()).map(|index| values[order.source(index)]));
         }
         self.meter.advance(all.len());
@@ -128,7 +139,7 @@ impl<'p, 'f> Writer<'p, 'f> {
         let meter = &mut *self.meter;
         let shape = [matrix.rows(), matrix.columns];
         let edge = self.graph.weight(name, ElementType::F32, &shape, |out| {
-            matrix.for_each_row(|row, _, _| {
+            matrix.for_each_row(name, |row, _, _| {
                 meter.advance(row.len());
                 write_floats(out, row)
             })
@@ -144,17 +155,23 @@ impl<'p, 'f> Writer<'p, 'f> {
     }
 
     /// The rows of `matrix` that `ids` names, and what an output head may be tied to.
-    pub(crate) fn embedding(&mut self, ids: &str, name: &str, matrix: &Matrix<'_>) -> Result<(Edge, Stored), Error> {
+    pub(crate) fn embedding(
+        &mut self,
+        ids: &str,
+        name: &str,
+        matrix: &Matrix<'_>,
+    ) -> Result<(Edge, Stored), Error> {
         let stored = self.store(name, matrix, &[matrix.rows(), matrix.columns])?;
         let node = match self.precision {
             Precision::Fp32 => Node::new("Gather", &[name, ids]).int("axis", 0),
-            Precision::Int8 => {
-                Node::microsoft("GatherBlockQuantized", &[name, ids, &scales_name(name), &zero_points_name(name)])
-                    .int("bits", 8)
-                    .int("block_size", int8::BLOCK as i64)
-                    .int("gather_axis", 0)
-                    .int("quantize_axis", 1)
-            }
+            Precision::Int8 => Node::microsoft(
+                "GatherBlockQuantized",
+                &[name, ids, &scales_name(name), &zero_points_name(name)],
+            )
+            .int("bits", 8)
+            .int("block_size", int8::BLOCK as i64)
+            .int("gather_axis", 0)
+            .int("quantize_axis", 1),
         };
         Ok((self.graph.add(node), stored))
     }
@@ -200,13 +217,16 @@ impl<'p, 'f> Writer<'p, 'f> {
     /// Codes stream out row by row; scales and zero points, a sixth of a float matrix's size, wait in memory.
     fn store_blocks(&mut self, name: &str, matrix: &Matrix<'_>, shape: &[usize]) -> Result<(), Error> {
         if !matrix.columns.is_multiple_of(int8::BLOCK) {
-            let problem = format!("rows of {} numbers don't divide into blocks of {}", matrix.columns, int8::BLOCK);
-            return Err(Error::Unsupported(format!("{name} as 8-bit weights: {problem}; import with fp32 weights")));
+            let problem =
+                format!("rows of {} numbers don't divide into blocks of {}", matrix.columns, int8::BLOCK);
+            return Err(Error::Unsupported(format!(
+                "{name} as 8-bit weights: {problem}; import with fp32 weights"
+            )));
         }
         let meter = &mut *self.meter;
         let mut blocks = int8::Blocks::default();
         self.graph.weight(name, ElementType::U8, shape, |out| {
-            matrix.for_each_row(|row, tensor, source| {
+            matrix.for_each_row(name, |row, tensor, source| {
                 blocks.codes.clear();
                 blocks.push_row(row, tensor.grids(source).as_deref());
                 meter.advance(row.len());
@@ -216,7 +236,8 @@ impl<'p, 'f> Writer<'p, 'f> {
         let shape = [matrix.rows(), matrix.columns / int8::BLOCK];
         let int8::Blocks { scales, zero_points, .. } = blocks;
         self.graph.weight(&scales_name(name), ElementType::F32, &shape, |out| write_floats(out, &scales))?;
-        self.graph.weight(&zero_points_name(name), ElementType::U8, &shape, |out| out.write_all(&zero_points))?;
+        self.graph
+            .weight(&zero_points_name(name), ElementType::U8, &shape, |out| out.write_all(&zero_points))?;
         Ok(())
     }
 }

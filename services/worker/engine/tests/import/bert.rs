@@ -16,7 +16,11 @@ fn minilm(options: &Options) -> Imported {
 fn ids() -> Vec<Vec<i64>> {
     let golden = Golden::open("minilm.safetensors");
     let mut ids = golden.integers("ids").into_iter().map(i64::from);
-    golden.integers("lengths").into_iter().map(|length| ids.by_ref().take(length as usize).collect()).collect()
+    golden
+        .integers("lengths")
+        .into_iter()
+        .map(|length| ids.by_ref().take(length as usize).collect())
+        .collect()
 }
 
 /// Each text's vector, pooled and normalised as the manifest says; all texts in one padded batch.
@@ -27,14 +31,18 @@ fn embed(model: &Imported, texts: &[Vec<i64>]) -> Vec<Vec<f32>> {
         row.resize(longest, 0);
         row
     };
-    let rows = |fill: &dyn Fn(i64) -> i64| matrix(&texts.iter().map(|text| padded(text, fill)).collect::<Vec<_>>());
+    let rows =
+        |fill: &dyn Fn(i64) -> i64| matrix(&texts.iter().map(|text| padded(text, fill)).collect::<Vec<_>>());
     let mut session = model.session();
-    let inputs = [("input_ids", rows(&|id| id)), ("attention_mask", rows(&|_| 1)), ("token_type_ids", rows(&|_| 0))];
+    let inputs =
+        [("input_ids", rows(&|id| id)), ("attention_mask", rows(&|_| 1)), ("token_type_ids", rows(&|_| 0))];
     let outputs = session.run(inputs.into_iter().collect::<Vec<_>>()).unwrap();
     let (shape, hidden) = outputs["last_hidden_state"].try_extract_tensor::<f32>().unwrap();
     let width = shape[2] as usize;
     assert_eq!(hidden.len(), texts.len() * longest * width);
-    let of_text = |(index, text): (usize, &Vec<i64>)| mean(&hidden[index * longest * width..][..text.len() * width], width);
+    let of_text = |(index, text): (usize, &Vec<i64>)| {
+        mean(&hidden[index * longest * width..][..text.len() * width], width)
+    };
     texts.iter().enumerate().map(of_text).collect()
 }
 
@@ -72,16 +80,26 @@ fn manifest_and_tokenizer_are_as_published() {
     let Task::Embed(embed) = &model.manifest.task else { panic!("an encoder") };
     assert_eq!((embed.dimensions, embed.pooling, embed.normalize), (384, Pooling::Mean, true));
     assert_eq!((model.manifest.context_tokens, model.manifest.vocab), (256, 30_522));
-    assert_eq!((model.manifest.weights, model.manifest.license.as_deref()), (Weights::Fp32, Some("apache-2.0")));
+    assert_eq!(
+        (model.manifest.weights, model.manifest.license.as_deref()),
+        (Weights::Fp32, Some("apache-2.0"))
+    );
     texts_are_tokenised_whole_and_without_padding(&model);
 }
 
 /// Truncation and padding are baked into the published tokenizer.
 fn texts_are_tokenised_whole_and_without_padding(model: &Imported) {
     let tokenizer = Tokenizer::from_file(model.path().join("tokenizer.json")).unwrap();
-    let texts: Vec<String> = serde_json::from_slice(&std::fs::read(golden::path("minilm_texts.json")).unwrap()).unwrap();
+    let texts: Vec<String> =
+        serde_json::from_slice(&std::fs::read(golden::path("minilm_texts.json")).unwrap()).unwrap();
     for (text, expected) in texts.iter().zip(ids()) {
-        let ids: Vec<i64> = tokenizer.encode(text.as_str(), true).unwrap().get_ids().iter().map(|&id| i64::from(id)).collect();
+        let ids: Vec<i64> = tokenizer
+            .encode(text.as_str(), true)
+            .unwrap()
+            .get_ids()
+            .iter()
+            .map(|&id| i64::from(id))
+            .collect();
         assert_eq!(ids, expected, "{text}");
     }
     let long = "word ".repeat(300);

@@ -31,7 +31,9 @@ fn tensors(file: &File, interleaved_head: Option<usize>) -> Tensors {
             Some(head) => row / head * head + row % head % (head / 2) * 2 + row % head / (head / 2),
             None => row,
         };
-        let bytes = (0..tensor.rows).flat_map(|row| tensor.bytes()[order(row) * row_bytes..][..row_bytes].to_vec()).collect();
+        let bytes = (0..tensor.rows)
+            .flat_map(|row| tensor.bytes()[order(row) * row_bytes..][..row_bytes].to_vec())
+            .collect();
         let shape = if tensor.rows == 1 { vec![tensor.columns] } else { vec![tensor.rows, tensor.columns] };
         (published(name), (dtype, shape, bytes))
     };
@@ -63,8 +65,10 @@ fn published(name: &str) -> String {
 fn write(folder: &Path, tensors: &Tensors, shards: usize, config: &Value, tokenizer: &Path) {
     let mut places = BTreeMap::new();
     for shard in 0..shards {
-        let name = if shards == 1 { "model.safetensors".to_owned() } else { format!("model-{shard}.safetensors") };
-        let mine = tensors.iter().enumerate().filter(|(index, _)| index % shards == shard).map(|(_, entry)| entry);
+        let name =
+            if shards == 1 { "model.safetensors".to_owned() } else { format!("model-{shard}.safetensors") };
+        let mine =
+            tensors.iter().enumerate().filter(|(index, _)| index % shards == shard).map(|(_, entry)| entry);
         let views = mine.map(|(key, (dtype, shape, bytes))| {
             places.insert(key.clone(), name.clone());
             (key.clone(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
@@ -73,7 +77,8 @@ fn write(folder: &Path, tensors: &Tensors, shards: usize, config: &Value, tokeni
         fs::write(folder.join(&name), bytes).unwrap();
     }
     if shards > 1 {
-        fs::write(folder.join("model.safetensors.index.json"), json!({ "weight_map": places }).to_string()).unwrap();
+        fs::write(folder.join("model.safetensors.index.json"), json!({ "weight_map": places }).to_string())
+            .unwrap();
     }
     fs::write(folder.join("config.json"), config.to_string()).unwrap();
     fs::copy(tokenizer.join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();
@@ -95,9 +100,17 @@ fn check(name: &str, file: &str, shards: usize, interleaved_head: Option<usize>,
     let path = golden::path(file);
     let gguf = imported(&path, &Options::default());
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), &tensors(&File::open(&path).unwrap(), interleaved_head), shards, config, &gguf.path());
-    fs::write(folder.path().join("generation_config.json"), json!({ "eos_token_id": [0, 2] }).to_string()).unwrap();
-    let options = Options { id: Some("published".to_owned()), ..options(Precision::Fp32, Logits::AllPositions) };
+    write(
+        folder.path(),
+        &tensors(&File::open(&path).unwrap(), interleaved_head),
+        shards,
+        config,
+        &gguf.path(),
+    );
+    fs::write(folder.path().join("generation_config.json"), json!({ "eos_token_id": [0, 2] }).to_string())
+        .unwrap();
+    let options =
+        Options { id: Some("published".to_owned()), ..options(Precision::Fp32, Logits::AllPositions) };
     let model = imported(folder.path(), &options);
     let golden = Golden::open("tiny_logits.safetensors");
     let ids: Vec<i64> = golden.integers("ids").into_iter().map(i64::from).collect();
@@ -119,7 +132,8 @@ fn shards_and_normed_heads_are_found() {
 
 #[test]
 fn published_rows_of_llama_are_halves_and_scaling_is_in_the_configuration() {
-    let changes = json!({ "num_key_value_heads": 2, "rope_scaling": { "rope_type": "linear", "factor": 2.0 } });
+    let changes =
+        json!({ "num_key_value_heads": 2, "rope_scaling": { "rope_type": "linear", "factor": 2.0 } });
     check("linear", "tiny-linear.gguf", 1, Some(16), &config("llama", &changes), 2e-4);
 }
 
@@ -145,7 +159,12 @@ fn what_the_graph_has_no_place_for_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), tensors, 1, &config("qwen2", &changes), &gguf.path());
         let out = folder.path().join("out");
-        let error = import(folder.path(), &out, &Options { id: Some("x".to_owned()), ..Options::default() }, &mut |_| {});
+        let error = import(
+            folder.path(),
+            &out,
+            &Options { id: Some("x".to_owned()), ..Options::default() },
+            &mut |_| {},
+        );
         let error = error.expect_err("the import fails").to_string();
         assert!(error.contains(expected), "{error}");
     }

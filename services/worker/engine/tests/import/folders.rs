@@ -47,7 +47,8 @@ fn write(path: &Path, value: &Value) {
 
 fn error(source: &Path, options: &Options) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let error = import(source, &folder.path().join("out"), options, &mut |_| {}).expect_err("the import fails");
+    let error =
+        import(source, &folder.path().join("out"), options, &mut |_| {}).expect_err("the import fails");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
     error.to_string()
 }
@@ -55,14 +56,18 @@ fn error(source: &Path, options: &Options) -> String {
 #[test]
 fn a_genai_folder_keeps_its_graph() {
     let published = genai(|_| {});
-    let model = imported(&published.path(), &Options { id: Some("from-genai".to_owned()), ..Options::default() });
+    let model =
+        imported(&published.path(), &Options { id: Some("from-genai".to_owned()), ..Options::default() });
     let generate = model.generate();
     assert_eq!((generate.layers, generate.kv_heads, generate.head_dim, generate.shared_kv), (2, 2, 16, true));
     assert_eq!((generate.bos, generate.eos.as_slice()), (None, [2, 0].as_slice()));
     assert_eq!(generate.template_tokens.eos.as_deref(), Some("<|im_end|>"));
     assert_eq!(generate.names.position_ids, None, "the graph has no such input");
     assert_eq!((model.manifest.weights, model.manifest.context_tokens), (Weights::AsPublished, 64));
-    assert_eq!(fs::read_to_string(model.path().join("chat_template.jinja")).unwrap(), "{{ messages[0].content }}");
+    assert_eq!(
+        fs::read_to_string(model.path().join("chat_template.jinja")).unwrap(),
+        "{{ messages[0].content }}"
+    );
     let golden = Golden::open("tiny_logits.safetensors");
     let ids: Vec<i64> = golden.integers("ids").into_iter().map(i64::from).collect();
     assert!(distance(&Decoder::new(&model).read(&ids), &golden.floats("llama3")) < 2e-4);
@@ -94,10 +99,18 @@ fn what_is_no_model_is_called_what_it_is() {
     fs::write(at("picture.gguf"), b"\x89PNG").unwrap();
     fs::write(at("empty"), b"").unwrap();
     fs::create_dir(at("folder")).unwrap();
-    let cases = [("nothing", "not there"), ("picture.gguf", "another kind"), ("empty", "another kind"), ("folder", "none of the files")];
+    let cases = [
+        ("nothing", "not there"),
+        ("picture.gguf", "another kind"),
+        ("empty", "another kind"),
+        ("folder", "none of the files"),
+    ];
     for (name, expected) in cases {
         let error = error(&at(name), &Options::default());
-        assert!(error.contains(expected) && error.contains(name) && error.contains("genai_config.json"), "{error}");
+        assert!(
+            error.contains(expected) && error.contains(name) && error.contains("genai_config.json"),
+            "{error}"
+        );
     }
     fs::write(at("folder/config.json"), "{}").unwrap();
     assert!(error(&at("folder"), &Options::default()).contains("without safetensors"));
@@ -128,9 +141,11 @@ fn progress_reaches_the_end_of_each_stage() {
     let folder = tempfile::tempdir().unwrap();
     let mut seen = Vec::new();
     let out = folder.path().join("out");
-    import(&golden::path("tiny-qwen3.gguf"), &out, &Options::default(), &mut |progress| seen.push(progress)).unwrap();
+    import(&golden::path("tiny-qwen3.gguf"), &out, &Options::default(), &mut |progress| seen.push(progress))
+        .unwrap();
     assert!(seen.iter().all(|progress| progress.done <= progress.total));
-    let last = |stage| *seen.iter().rfind(|progress| progress.stage == stage).expect("the stage was reported");
+    let last =
+        |stage| *seen.iter().rfind(|progress| progress.stage == stage).expect("the stage was reported");
     for stage in [Stage::Weights, Stage::Finishing] {
         assert_eq!(last(stage).done, last(stage).total, "{stage:?}");
     }

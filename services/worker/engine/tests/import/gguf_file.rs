@@ -62,8 +62,10 @@ impl GgufFile {
         let folder = tempfile::tempdir().unwrap();
         let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
         std::fs::write(&path, self.bytes()).unwrap();
-        let error = import(&path, &out, &Options::default(), &mut |_| {}).expect_err("the import fails").to_string();
-        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let error =
+            import(&path, &out, &Options::default(), &mut |_| {}).expect_err("the import fails").to_string();
+        let left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["model.gguf"], "nothing is left behind");
         error
     }

@@ -108,16 +108,22 @@ fn tensors_lie_inside_the_file_and_where_they_are_aligned() {
 
 #[test]
 fn a_model_that_contradicts_itself_is_refused_by_name() {
-    let cases: [(&str, Option<Value>, &str); 12] = [
+    let cases: [(&str, Option<Value>, &str); 14] = [
         ("general.architecture", None, "general.architecture: is missing"),
         ("general.architecture", Some(Value::String("mamba".into())), "architecture \"mamba\""),
         ("llama.block_count", None, "llama.block_count: is missing"),
         ("llama.block_count", Some(Value::Unsigned(0)), "llama.block_count"),
         ("llama.block_count", Some(Value::Unsigned(u64::MAX)), "llama.block_count"),
         ("llama.block_count", Some(Value::Unsigned(3)), "blk.2.attn_norm.weight: is missing"),
-        ("llama.embedding_length", Some(Value::Unsigned(64)), "token_embd.weight: is 64 x 32, should be 64 x 64"),
+        (
+            "llama.embedding_length",
+            Some(Value::Unsigned(64)),
+            "token_embd.weight: is 64 x 32, should be 64 x 64",
+        ),
         ("llama.attention.head_count_kv", Some(Value::Unsigned(3)), "can't share"),
-        ("llama.expert_count", Some(Value::Unsigned(8)), "experts"),
+        ("llama.expert_count", Some(Value::Unsigned(8)), "expert_count"),
+        ("llama.attention.sliding_window", Some(Value::Unsigned(16)), "sliding_window"),
+        ("split.count", Some(Value::Unsigned(3)), "3 parts"),
         ("llama.rope.scaling.type", Some(Value::String("yarn".into())), "yarn"),
         ("tokenizer.ggml.eos_token_id", Some(Value::Unsigned(64)), "tokenizer.ggml.eos_token_id"),
         ("tokenizer.ggml.tokens", Some(Value::Array(Array::Strings(vec!["a".into()]))), "tokenizer"),
@@ -134,11 +140,24 @@ fn a_model_that_contradicts_itself_is_refused_by_name() {
 }
 
 #[test]
+fn tensors_that_the_graph_has_no_place_for_are_refused() {
+    for name in ["blk.0.attn_output.bias", "blk.2.attn_q.weight", "cls.output.weight"] {
+        let mut file = copy();
+        let mut other = file.tensors[0].clone();
+        other.0 = name.to_owned();
+        file.tensors.push(other);
+        let error = file.import_error();
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+#[test]
 fn weights_that_are_no_numbers_are_refused() {
     let mut file = copy();
     let embedding = file.tensors.iter_mut().find(|tensor| tensor.0 == "token_embd.weight").unwrap();
     embedding.3[100..102].copy_from_slice(&[0, 0x7C]);
-    assert!(file.import_error().contains("infinite"));
+    let error = file.import_error();
+    assert!(error.contains("token_embd.weight") && error.contains("infinite"), "{error}");
 }
 
 proptest! {

@@ -33,6 +33,7 @@ impl Golden {
 
     fn words(&self, name: &str) -> impl Iterator<Item = [u8; 4]> {
         let bytes = self.bytes(name);
-        (0..bytes.len() / 4).map(move |i| [bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]])
+        (0..bytes.len() / 4)
+            .map(move |i| [bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]])
     }
 }

@@ -39,7 +39,8 @@ fn compare(model: &Imported) -> Comparison {
     let mut positions = Vec::new();
     let mut begin = 0;
     for (length, first) in lengths.into_iter().zip(firsts) {
-        let sequence: Vec<i64> = ids[begin..begin + length as usize].iter().map(|&id| i64::from(id)).collect();
+        let sequence: Vec<i64> =
+            ids[begin..begin + length as usize].iter().map(|&id| i64::from(id)).collect();
         begin += length as usize;
         let logits = decoder.read(&sequence);
         for row in logits.chunks_exact(model.manifest.vocab).skip(first as usize) {
@@ -77,7 +78,8 @@ fn summary(positions: &[Position]) -> Comparison {
         positions: positions.len(),
         agree: share(positions.iter().filter(|position| position.agrees).count(), positions.len()),
         agree_decided: share(decided.clone().filter(|position| position.agrees).count(), decided.count()),
-        divergence: positions.iter().map(|position| position.divergence).sum::<f64>() / positions.len() as f64,
+        divergence: positions.iter().map(|position| position.divergence).sum::<f64>()
+            / positions.len() as f64,
     };
     println!("{summary:?}");
     summary
@@ -121,7 +123,10 @@ fn tokenizer_reads_as_recorded(model: &Imported) {
         let text = tokenizer.decode(chosen, false).unwrap();
         assert_eq!(tokenizer.encode(text, false).unwrap().get_ids(), chosen);
     }
-    assert_eq!((model.manifest.id.as_str(), model.manifest.context_tokens), ("smollm2-135m-8k-lc100k-mix1-ep2", 8192));
+    assert_eq!(
+        (model.manifest.id.as_str(), model.manifest.context_tokens),
+        ("smollm2-135m-8k-lc100k-mix1-ep2", 8192)
+    );
     assert_eq!(model.manifest.license.as_deref(), Some("apache-2.0"));
     assert!(model.path().join("chat_template.jinja").is_file());
 }

@@ -42,7 +42,8 @@ pub(crate) fn options(weights: Precision, logits: Logits) -> Options {
 
 pub(crate) fn imported(source: &Path, options: &Options) -> Imported {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let manifest = import(source, &folder.path().join("model"), options, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    let manifest = import(source, &folder.path().join("model"), options, &mut |_| {})
+        .unwrap_or_else(|error| panic!("{error}"));
     Imported { folder, manifest }
 }
 

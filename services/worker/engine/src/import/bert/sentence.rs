@@ -73,7 +73,9 @@ fn pooling(folder: &Path, path: &str) -> Result<Pooling, Error> {
     match (modes.pooling_mode_mean_tokens, modes.pooling_mode_cls_token, others) {
         (true, false, false) => Ok(Pooling::Mean),
         (false, true, false) => Ok(Pooling::Cls),
-        _ => Err(Error::Unsupported(format!("the pooling in {path}/config.json (mean or first token alone are read)"))),
+        _ => Err(Error::Unsupported(format!(
+            "the pooling in {path}/config.json (mean or first token alone are read)"
+        ))),
     }
 }
 

@@ -72,7 +72,11 @@ impl Outline {
             files.insert(location.to_owned());
         }
         let names = |all: Vec<Name>| all.into_iter().map(|Name { name }| name).collect();
-        Ok(Outline { inputs: names(graph.input), outputs: names(graph.output), files: files.into_iter().collect() })
+        Ok(Outline {
+            inputs: names(graph.input),
+            outputs: names(graph.output),
+            files: files.into_iter().collect(),
+        })
     }
 
     pub(super) fn has_input(&self, name: &str) -> bool {
@@ -100,5 +104,8 @@ fn require(names: &HashSet<String>, what: &str, name: &str) -> Result<(), Error>
     if names.contains(name) {
         return Ok(());
     }
-    Err(Error::source("genai_config.json", format!("names the {what} {name:?}, which the graph doesn't have")))
+    Err(Error::source(
+        "genai_config.json",
+        format!("names the {what} {name:?}, which the graph doesn't have"),
+    ))
 }

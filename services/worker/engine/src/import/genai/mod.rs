@@ -24,7 +24,9 @@ pub(crate) fn write(
     meter: &mut Meter<'_>,
 ) -> Result<Manifest, Error> {
     if options.weights.is_some() {
-        return Err(Error::Unsupported("other weights than the published ones in an onnxruntime-genai folder".to_owned()));
+        return Err(Error::Unsupported(
+            "other weights than the published ones in an onnxruntime-genai folder".to_owned(),
+        ));
     }
     let Config { model, search } = Config::read(source)?;
     let decoder = &model.decoder;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::cursor::{Cursor, Error, Problem};
 use super::Value;
+use super::cursor::{Cursor, Error, Problem};
 use crate::import::tensor::{Tensor, TensorType};
 
 /// Where tensor data is aligned when the file doesn't say.
@@ -96,7 +96,9 @@ fn read_version(cursor: &mut Cursor<'_>) -> Result<u32, Error> {
     }
     match cursor.u32("version")? {
         version @ 2..=3 => Ok(version),
-        version if (1..=3).contains(&version.swap_bytes()) => Err(Cursor::error(4, "version", Problem::BigEndian)),
+        version if (1..=3).contains(&version.swap_bytes()) => {
+            Err(Cursor::error(4, "version", Problem::BigEndian))
+        }
         version => Err(Cursor::error(4, "version", Problem::Version(version))),
     }
 }
@@ -141,7 +143,12 @@ fn read_tensors(
 }
 
 /// Reads one entry of the table; `begin` and `end` are relative to the data section until [`TensorInfo::place`].
-fn read_tensor(cursor: &mut Cursor<'_>, field: &str, entry: usize, alignment: u64) -> Result<TensorInfo, Error> {
+fn read_tensor(
+    cursor: &mut Cursor<'_>,
+    field: &str,
+    entry: usize,
+    alignment: u64,
+) -> Result<TensorInfo, Error> {
     let dimensions = read_dimensions(cursor, field)?;
     let kind_at = cursor.position();
     let kind = TensorType::from_id(cursor.u32(field)?)

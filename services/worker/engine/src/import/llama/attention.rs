@@ -77,12 +77,15 @@ impl Decoder<'_, '_, '_, '_> {
                 biases.push((bias, order));
             }
         }
-        let projected = self.writer.linear(x, &format!("blk.{layer}.attn_qkv.weight"), &Matrix::stack(stack))?;
+        let projected =
+            self.writer.linear(x, &format!("blk.{layer}.attn_qkv.weight"), &Matrix::stack(stack))?;
         if biases.is_empty() {
             return Ok(projected);
         }
         if biases.len() != 3 {
-            return Err(Error::Unsupported(format!("layer {layer} has a bias for some of query, key and value only")));
+            return Err(Error::Unsupported(format!(
+                "layer {layer} has a bias for some of query, key and value only"
+            )));
         }
         let bias = self.writer.stacked_vector(&format!("blk.{layer}.attn_qkv.bias"), &biases)?;
         Ok(self.writer.graph.add(Node::new("Add", &[&projected, &bias])))
@@ -146,7 +149,8 @@ impl Decoder<'_, '_, '_, '_> {
 
     fn rotary_tables(&mut self) -> Result<(Edge, Edge), Error> {
         let Config { context_tokens, head_dim, rope_base, rope_scaling, .. } = *self.config;
-        let (cos, sin) = rope::tables(context_tokens, head_dim, rope_base, rope_scaling, &self.config.rope_factors);
+        let (cos, sin) =
+            rope::tables(context_tokens, head_dim, rope_base, rope_scaling, &self.config.rope_factors);
         let shape = [context_tokens, head_dim / 2];
         Ok((self.writer.floats("rope.cos", &shape, &cos)?, self.writer.floats("rope.sin", &shape, &sin)?))
     }

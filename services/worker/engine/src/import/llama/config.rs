@@ -2,14 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::super::gguf::{File, Value};
 use super::super::Error;
+use super::super::gguf::{File, Value};
 use super::super::tensors::Tensors;
 use super::rope::Scaling;
 
 /// Most layers, heads and such that a sane file names; beyond it the file is damaged.
 const COUNT_MAX: usize = 1 << 20;
 
+/// Parameters that would change the graph.
+const VARIANTS: [&str; 6] = [
+    "expert_count",
+    "attention.sliding_window",
+    "attention.scale",
+    "logit_scale",
+    "embedding_scale",
+    "residual_scale",
+];
 /// What the attention operator asks of a head's width.
 const HEAD_DIM_MULTIPLE: usize = 16;
 
@@ -75,7 +84,8 @@ impl Config {
             return Err(Error::source("attention heads", problem));
         }
         if !self.head_dim.is_multiple_of(HEAD_DIM_MULTIPLE) {
-            let needed = format!("heads of width {} (a multiple of {HEAD_DIM_MULTIPLE} is needed)", self.head_dim);
+            let needed =
+                format!("heads of width {} (a multiple of {HEAD_DIM_MULTIPLE} is needed)", self.head_dim);
             return Err(Error::Unsupported(needed));
         }
         Ok(())
@@ -104,8 +114,13 @@ impl<'a> Keys<'a> {
         let architecture = metadata.get("general.architecture").and_then(Value::as_str);
         match architecture {
             Some(architecture @ ("llama" | "qwen2" | "qwen3")) => Ok(Keys { architecture, metadata }),
-            Some(other) => Err(Error::Unsupported(format!("architecture {other:?} (llama, qwen2 and qwen3 are read)"))),
-            None => Err(Error::source("general.architecture", "is missing: is this a model, or only a vocabulary?")),
+            Some(other) => {
+                Err(Error::Unsupported(format!("architecture {other:?} (llama, qwen2 and qwen3 are read)")))
+            }
+            None => Err(Error::source(
+                "general.architecture",
+                "is missing: is this a model, or only a vocabulary?",
+            )),
         }
     }
 
@@ -136,11 +151,16 @@ impl<'a> Keys<'a> {
         number.ok_or_else(|| Error::source(self.name(key), format!("{value:?} is not a positive number")))
     }
 
-    /// Mixtures of experts and the like share the architecture's name but not its graph.
+    /// Some models share an architecture's name but not its graph, and some files are parts of one.
     fn refuse_variants(&self) -> Result<(), Error> {
-        let experts = self.value("expert_count").and_then(Value::as_u64).unwrap_or(0);
-        if experts > 0 {
-            return Err(Error::Unsupported(format!("a mixture of {experts} experts")));
+        for key in VARIANTS {
+            if self.value(key).and_then(Value::as_f64).is_some_and(|value| value != 0.0) {
+                return Err(Error::Unsupported(format!("a decoder with {}", self.name(key))));
+            }
+        }
+        let parts = self.metadata.get("split.count").and_then(Value::as_u64).unwrap_or(1);
+        if parts > 1 {
+            return Err(Error::Unsupported(format!("a GGUF file in {parts} parts; merge them first")));
         }
         Ok(())
     }
@@ -152,7 +172,9 @@ impl<'a> Keys<'a> {
             }
             None | Some("none") => Ok(Scaling::None),
             Some("linear") => Ok(Scaling::Linear(self.number("rope.scaling.factor", None)?)),
-            Some(other) => Err(Error::Unsupported(format!("rotary scaling {other:?} (none and linear are read)"))),
+            Some(other) => {
+                Err(Error::Unsupported(format!("rotary scaling {other:?} (none and linear are read)")))
+            }
         }
     }
 }
@@ -166,7 +188,9 @@ fn vocabulary(file: &File) -> Result<usize, Error> {
 /// Llama 3's scaling, which GGUF keeps as a tensor.
 fn rope_factors(file: &File, head_dim: usize) -> Result<Vec<f32>, Error> {
     let tensors: &dyn Tensors = file;
-    let Some(tensor) = tensors.optional_vector("rope_freqs.weight", head_dim / 2)? else { return Ok(Vec::new()) };
+    let Some(tensor) = tensors.optional_vector("rope_freqs.weight", head_dim / 2)? else {
+        return Ok(Vec::new());
+    };
     let mut factors = vec![0.0; head_dim / 2];
     tensor.read_row(0, &mut factors);
     Ok(factors)

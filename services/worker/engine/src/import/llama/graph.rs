@@ -86,7 +86,8 @@ impl Decoder<'_, '_, '_, '_> {
     /// Root-mean-square norm over the last axis, of `width` numbers.
     pub(super) fn norm(&mut self, x: &str, name: &str, width: usize) -> Result<Edge, Error> {
         let weight = self.writer.vector(name, &self.tensors.vector(name, width)?)?;
-        let node = Node::new("SimplifiedLayerNormalization", &[x, &weight]).int("axis", -1).int("stash_type", 1);
+        let node =
+            Node::new("SimplifiedLayerNormalization", &[x, &weight]).int("axis", -1).int("stash_type", 1);
         Ok(self.writer.graph.add(node.float("epsilon", self.config.epsilon)))
     }
 

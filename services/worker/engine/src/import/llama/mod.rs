@@ -3,6 +3,7 @@
 mod attention;
 mod config;
 mod graph;
+mod inventory;
 mod published;
 mod rope;
 
@@ -16,8 +17,8 @@ use super::tensors::Tensors;
 use super::weights::Writer;
 use super::{Error, Logits, Options, Precision, id, tokenizer};
 use crate::manifest::{
-    CHAT_TEMPLATE_FILE, DATA_FILE, FORMAT_VERSION, GRAPH_FILE, Generate, GraphNames, Manifest, TOKENIZER_FILE, Task,
-    TemplateTokens,
+    CHAT_TEMPLATE_FILE, DATA_FILE, FORMAT_VERSION, GRAPH_FILE, Generate, GraphNames, Manifest,
+    TOKENIZER_FILE, Task, TemplateTokens,
 };
 
 use config::Config;
@@ -27,7 +28,12 @@ use published::Published;
 ///
 /// # Errors
 /// When the file isn't sound, isn't of the family, or the disk is full.
-pub(crate) fn from_gguf(path: &Path, folder: &Path, options: &Options, meter: &mut Meter<'_>) -> Result<Manifest, Error> {
+pub(crate) fn from_gguf(
+    path: &Path,
+    folder: &Path,
+    options: &Options,
+    meter: &mut Meter<'_>,
+) -> Result<Manifest, Error> {
     let file = File::open(path).map_err(|error| match error {
         OpenError::Io(source) => Error::Io { path: path.to_owned(), source },
         OpenError::Format(source) => Error::Gguf { path: path.to_owned(), source },
@@ -80,6 +86,7 @@ fn write_graph(
     folder: &Path,
     meter: &mut Meter<'_>,
 ) -> Result<(), Error> {
+    inventory::check(tensors, config.layers)?;
     meter.begin(Stage::Weights, tensors.weights());
     let external = External::create(folder, DATA_FILE).map_err(Error::io(folder))?;
     let mut writer = Writer::new(Graph::new(external), precision(options), meter);

@@ -64,7 +64,8 @@ impl Published {
     pub(crate) fn ends(&self, folder: &Path) -> Result<Vec<u32>, Error> {
         let generation: Option<Generation> = read_json_if_there(&folder.join("generation_config.json"))?;
         let more = generation.and_then(|generation| generation.eos_token_id);
-        let mut ends: Vec<u32> = more.iter().chain(&self.eos_token_id).flat_map(OneOrMany::as_slice).copied().collect();
+        let mut ends: Vec<u32> =
+            more.iter().chain(&self.eos_token_id).flat_map(OneOrMany::as_slice).copied().collect();
         let mut seen = std::collections::HashSet::new();
         ends.retain(|&id| seen.insert(id));
         if ends.is_empty() {
@@ -86,7 +87,8 @@ impl Published {
         let head_dim = self.head_dim.unwrap_or(self.hidden_size / heads);
         let rope = self.rope_scaling.as_ref();
         let rope_base = self.rope_theta.or(rope.and_then(|rope| rope.rope_theta)).unwrap_or(10_000.0);
-        let (rope_scaling, rope_factors) = rope.map_or(Ok((Scaling::None, Vec::new())), |rope| rope.read(head_dim, rope_base))?;
+        let (rope_scaling, rope_factors) =
+            rope.map_or(Ok((Scaling::None, Vec::new())), |rope| rope.read(head_dim, rope_base))?;
         let config = Config {
             layers: self.num_hidden_layers,
             hidden: self.hidden_size,
@@ -109,14 +111,9 @@ impl Published {
     /// The checkpoint in `folder` under the names that the graph asks for.
     ///
     /// # Errors
-    /// When it isn't sound, or has weights that the graph has no place for.
+    /// When it isn't sound.
     pub(crate) fn tensors(&self, folder: &Path) -> Result<Renamed, Error> {
         let checkpoint = Checkpoint::open(folder)?;
-        for name in ["self_attn.o_proj.bias", "mlp.gate_proj.bias"] {
-            if checkpoint.tensor(&format!("model.layers.0.{name}")).is_some() {
-                return Err(Error::Unsupported(format!("a decoder with {name}")));
-            }
-        }
         Ok(Renamed { checkpoint, tied: self.tie_word_embeddings })
     }
 }
@@ -133,10 +130,13 @@ impl Rope {
             "llama3" => {
                 let mut all = self.rest.clone();
                 all["factor"] = self.factor.into();
-                let scaling: Llama3 = serde_json::from_value(all).map_err(|error| lacking(error.to_string()))?;
+                let scaling: Llama3 =
+                    serde_json::from_value(all).map_err(|error| lacking(error.to_string()))?;
                 Ok((Scaling::None, scaling.factors(head_dim, base)))
             }
-            other => Err(Error::Unsupported(format!("rotary scaling {other:?} (default, linear and llama3 are read)"))),
+            other => Err(Error::Unsupported(format!(
+                "rotary scaling {other:?} (default, linear and llama3 are read)"
+            ))),
         }
     }
 }
@@ -158,6 +158,10 @@ impl Tensors for Renamed {
 
     fn shown(&self, name: &str) -> String {
         published_name(name).unwrap_or_else(|| name.to_owned())
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.checkpoint.names()
     }
 
     fn weights(&self) -> u64 {

@@ -74,7 +74,7 @@ mod tests {
             original_max_position_embeddings: 8192.0,
         };
         let mut expected = vec![1.0; 15];
-        expected.extend([1.651_329_2, 3.292_262_1, 9.666_729]);
+        expected.extend([1.651_329, 3.292_262, 9.666_73]);
         expected.extend([32.0; 14]);
         let factors = scaling.factors(64, 500_000.0);
         assert_eq!(factors.len(), expected.len());

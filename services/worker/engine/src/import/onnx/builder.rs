@@ -6,9 +6,9 @@ use std::path::Path;
 use prost::Message;
 
 use super::proto::{
-    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, Dimension, DimensionProto, GraphProto, IR_VERSION,
-    ModelProto, NodeProto, OPSET, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto,
+    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, Dimension, DimensionProto, GraphProto,
+    IR_VERSION, ModelProto, NodeProto, OPSET, OperatorSetIdProto, TensorProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use super::{ElementType, External, MICROSOFT, WriteError};
 
@@ -143,7 +143,11 @@ impl Graph {
         let original = self.proto.initializer.iter().find(|tensor| tensor.name == of);
         let mut tensor = original.expect("a view is made of a weight that was added").clone();
         let dims: Vec<i64> = shape.iter().map(|&dimension| dimension as i64).collect();
-        assert_eq!(dims.iter().product::<i64>(), tensor.dims.iter().product::<i64>(), "a view keeps every element");
+        assert_eq!(
+            dims.iter().product::<i64>(),
+            tensor.dims.iter().product::<i64>(),
+            "a view keeps every element"
+        );
         (tensor.name, tensor.dims) = (name.to_owned(), dims);
         self.proto.initializer.push(tensor);
         name.to_owned()
@@ -186,7 +190,6 @@ impl Graph {
 
 fn value_info(name: &str, element: ElementType, shape: &[Dimension]) -> ValueInfoProto {
     let dim = shape.iter().map(|value| DimensionProto { value: Some(value.clone()) }).collect();
-    let tensor_type =
-        TensorTypeProto { elem_type: element as i32, shape: Some(TensorShapeProto { dim }) };
+    let tensor_type = TensorTypeProto { elem_type: element as i32, shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
 }

@@ -89,7 +89,14 @@ impl External {
         Ok(())
     }
 
-    fn refer(&self, name: &str, element: ElementType, shape: &[usize], offset: u64, length: u64) -> TensorProto {
+    fn refer(
+        &self,
+        name: &str,
+        element: ElementType,
+        shape: &[usize],
+        offset: u64,
+        length: u64,
+    ) -> TensorProto {
         let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
         TensorProto {
             dims: shape.iter().map(|&dimension| dimension as i64).collect(),

@@ -71,7 +71,9 @@ impl TensorType {
             30 => BF16,
             _ => {
                 let known = OTHERS.iter().find(|(number, _)| *number == id);
-                return Err(known.map_or_else(|| id.to_string(), |(number, name)| format!("{number} ({name})")));
+                return Err(
+                    known.map_or_else(|| id.to_string(), |(number, name)| format!("{number} ({name})"))
+                );
             }
         })
     }

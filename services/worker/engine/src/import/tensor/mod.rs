@@ -22,7 +22,11 @@ impl<'a> Tensor<'a> {
     /// # Panics
     /// When there are more or fewer bytes than `rows` of `columns` numbers take.
     pub fn new(kind: TensorType, rows: usize, columns: usize, bytes: &'a [u8]) -> Tensor<'a> {
-        assert_eq!(bytes.len(), rows * kind.bytes_for(columns), "{rows} rows of {columns} numbers as {kind:?}");
+        assert_eq!(
+            bytes.len(),
+            rows * kind.bytes_for(columns),
+            "{rows} rows of {columns} numbers as {kind:?}"
+        );
         Tensor { kind, rows, columns, bytes }
     }
 

@@ -69,9 +69,12 @@ pub(super) fn build(file: &File, vocabulary: &Vocabulary<'_>) -> Result<(Tokeniz
     let name = file.metadata().get("tokenizer.ggml.pre").and_then(Value::as_str).unwrap_or("default");
     let words = Words::named(name)?;
     let vocab: Vocab = vocabulary.ids().map(|(id, text)| (text.to_owned(), id)).collect();
-    let model = BPE::builder().vocab_and_merges(vocab, merges(file)?).ignore_merges(words == Words::Llama3).build();
+    let model =
+        BPE::builder().vocab_and_merges(vocab, merges(file)?).ignore_merges(words == Words::Llama3).build();
     let mut tokenizer = Tokenizer::new(model.map_err(|error| Error::Tokenizer(error.to_string()))?);
-    tokenizer.with_pre_tokenizer(Some(words.pre_tokenizer()?)).with_decoder(Some(ByteLevel::new(false, true, true)));
+    tokenizer
+        .with_pre_tokenizer(Some(words.pre_tokenizer()?))
+        .with_decoder(Some(ByteLevel::new(false, true, true)));
     if words == Words::Qwen2 {
         let nfc = tokenizer.with_normalizer(Some(NormalizerWrapper::NFC(NFC)));
         nfc.map_err(|error| Error::Tokenizer(error.to_string()))?;

@@ -15,8 +15,15 @@ use super::gguf::{File, Value};
 pub(crate) use vocabulary::Vocabulary;
 
 /// Texts of control tokens that end a turn or a text, in the families that are imported. Files often name only one of them.
-const ENDS: [&str; 7] =
-    ["<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>"];
+const ENDS: [&str; 7] = [
+    "<|endoftext|>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<end_of_turn>",
+];
 
 /// What a model folder needs to know of a tokenizer.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +47,9 @@ pub(crate) fn write(file: &File, path: &Path) -> Result<Special, Error> {
     let (tokenizer, adds_bos) = match vocabulary.model {
         "gpt2" => bpe::build(file, &vocabulary)?,
         "llama" => sentencepiece::build(file, &vocabulary)?,
-        other => return Err(Error::Unsupported(format!("tokenizer model {other:?} (gpt2 and llama are read)"))),
+        other => {
+            return Err(Error::Unsupported(format!("tokenizer model {other:?} (gpt2 and llama are read)")));
+        }
     };
     save(&tokenizer, path)?;
     special(file, &vocabulary, adds_bos)
@@ -63,9 +72,12 @@ fn special(file: &File, vocabulary: &Vocabulary<'_>, adds_bos: bool) -> Result<S
     let mut seen = std::collections::HashSet::new();
     eos.retain(|&id| seen.insert(id));
     if eos.is_empty() {
-        return Err(Error::Tokenizer("no token ends a text: the file names none and has none of the usual".to_owned()));
+        return Err(Error::Tokenizer(
+            "no token ends a text: the file names none and has none of the usual".to_owned(),
+        ));
     }
-    let adds = file.metadata().get("tokenizer.ggml.add_bos_token").and_then(Value::as_bool).unwrap_or(adds_bos);
+    let adds =
+        file.metadata().get("tokenizer.ggml.add_bos_token").and_then(Value::as_bool).unwrap_or(adds_bos);
     let text = |id: Option<u32>| id.map(|id| vocabulary.tokens[id as usize].clone());
     Ok(Special { bos: bos.filter(|_| adds), eos, bos_text: text(bos), eos_text: text(first) })
 }

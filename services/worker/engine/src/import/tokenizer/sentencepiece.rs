@@ -23,9 +23,11 @@ const SPACE: &str = "▁";
 /// The tokenizer, and whether such models want their first token before every prompt when the file doesn't say (they do).
 pub(super) fn build(file: &File, vocabulary: &Vocabulary<'_>) -> Result<(Tokenizer, bool), Error> {
     let failed = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
-    let prefixed = file.metadata().get("tokenizer.ggml.add_space_prefix").and_then(Value::as_bool).unwrap_or(true);
+    let prefixed =
+        file.metadata().get("tokenizer.ggml.add_space_prefix").and_then(Value::as_bool).unwrap_or(true);
     let vocab: Vocab = vocabulary.ids().map(|(id, text)| (text.to_owned(), id)).collect();
-    let mut model = BPE::builder().vocab_and_merges(vocab, merges(file, vocabulary)?).byte_fallback(true).fuse_unk(true);
+    let mut model =
+        BPE::builder().vocab_and_merges(vocab, merges(file, vocabulary)?).byte_fallback(true).fuse_unk(true);
     if let Some(unknown) = vocabulary.named(file, "tokenizer.ggml.unknown_token_id")? {
         model = model.unk_token(vocabulary.tokens[unknown as usize].clone());
     }

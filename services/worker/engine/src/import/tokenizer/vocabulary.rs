@@ -26,8 +26,10 @@ impl<'a> Vocabulary<'a> {
         };
         let model = value("tokenizer.ggml.model")?.as_str().unwrap_or_default();
         let key = "tokenizer.ggml.tokens";
-        let tokens = value(key)?.as_strings().ok_or_else(|| Error::source(key, "is not an array of texts"))?;
-        let kinds = file.metadata().get("tokenizer.ggml.token_type").and_then(Value::as_integers).unwrap_or_default();
+        let tokens =
+            value(key)?.as_strings().ok_or_else(|| Error::source(key, "is not an array of texts"))?;
+        let kinds =
+            file.metadata().get("tokenizer.ggml.token_type").and_then(Value::as_integers).unwrap_or_default();
         if !kinds.is_empty() && kinds.len() != tokens.len() {
             let problem = format!("has {} entries for {} tokens", kinds.len(), tokens.len());
             return Err(Error::source("tokenizer.ggml.token_type", problem));
@@ -51,14 +53,18 @@ impl<'a> Vocabulary<'a> {
         let id = value.as_u64().filter(|&id| id < self.tokens.len() as u64);
         match id {
             Some(id) => Ok(Some(id as u32)),
-            None => Err(Error::source(key, format!("{value:?} is not the id of one of {} tokens", self.tokens.len()))),
+            None => Err(Error::source(
+                key,
+                format!("{value:?} is not the id of one of {} tokens", self.tokens.len()),
+            )),
         }
     }
 
     /// Makes the tokenizer find control and user-defined tokens before it cuts text into words.
     pub(crate) fn add_to(&self, tokenizer: &mut Tokenizer) -> Result<(), Error> {
         let token = |special| move |(_, text): (u32, &str)| AddedToken::from(text, special).normalized(false);
-        let steering = self.ids().filter(|&(id, _)| matches!(self.kind(id), CONTROL | UNKNOWN)).map(token(true));
+        let steering =
+            self.ids().filter(|&(id, _)| matches!(self.kind(id), CONTROL | UNKNOWN)).map(token(true));
         let typed = self.ids().filter(|&(id, _)| self.kind(id) == USER_DEFINED).map(token(false));
         let failed = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
         tokenizer.add_special_tokens(steering).map_err(failed)?;

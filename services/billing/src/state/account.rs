@@ -1,33 +1,16 @@
-//! What billing knows, and how an event changes it.
-//!
-//! Jobs are kept only between `submitted` and `held`, holds only until they are closed. What stays for ever is one ledger
-//! balance a customer and the ids of top-ups: each id counts once, and no window forgets it.
+//! One customer: what waits, what is held, what has ended, which top-ups counted. An event that does not fit is refused,
+//! and the caller then leaves the ledger as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lowland_events::{
-    Event, EventId, Money, Stored, Time,
-    account::{self, Charged, HoldPlaced, HoldReleased, ToppedUp},
-    id::{AccountId, JobId, ModelId},
+    EventId, Money, Stored, Time,
+    account::{Charged, Event, HoldPlaced, HoldReleased, ToppedUp},
+    id::{JobId, ModelId},
     job,
     meter::{Rates, Usage},
 };
-use lowland_host::fold;
 use serde::{Deserialize, Serialize};
-
-use crate::ledger::Ledger;
-
-/// All of it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct State {
-    /// Every balance.
-    pub ledger: Ledger,
-    accounts: BTreeMap<AccountId, Account>,
-    /// Accounts with something to decide: deciding costs in proportion to these, whatever else there is.
-    due: BTreeSet<AccountId>,
-    /// Events of ours that did not fit and were ignored.
-    pub misfits: u64,
-}
 
 /// One customer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -112,104 +95,13 @@ impl Cause {
     }
 }
 
-impl State {
-    /// A customer, if anything is known of it.
-    #[must_use]
-    pub fn account(&self, account: &AccountId) -> Option<&Account> {
-        self.accounts.get(account)
-    }
-
-    /// Every customer.
-    pub fn accounts(&self) -> impl Iterator<Item = (&AccountId, &Account)> {
-        self.accounts.iter()
-    }
-
-    /// Customers with jobs that wait for a hold or with holds that are to be closed.
-    #[must_use]
-    pub fn due(&self) -> &BTreeSet<AccountId> {
-        &self.due
-    }
-
-    fn job_event(&mut self, account_id: &AccountId, event: &Stored, body: &job::Event) {
-        let Some(job) = event.subject.job_id() else { return };
-        let account = self.accounts.entry(account_id.clone()).or_default();
-        match body {
-            job::Event::Submitted(submitted) => account.wait(job, submitted, event),
-            job::Event::Held(_) => account.no_longer_waiting(&job),
-            job::Event::Completed(end) => account.job_ended(&job, event, &end.usage),
-            job::Event::Failed(end) => account.job_ended(&job, event, &end.usage),
-            job::Event::Cancelled(end) => account.job_ended(&job, event, &end.usage),
-            job::Event::Expired(end) => account.job_ended(&job, event, &end.usage),
-            job::Event::Rejected(_) => account.job_ended(&job, event, &Usage::default()),
-            job::Event::Assigned(_)
-            | job::Event::Started(_)
-            | job::Event::AttemptFailed(_)
-            | job::Event::CancelRequested(_) => account.job_moved(&job, event.sequence),
-        }
-        self.note_due(account_id);
-    }
-
-    fn account_event(&mut self, account_id: &AccountId, event: &Stored, body: &account::Event) {
-        self.touch(account_id).last = event.sequence;
-        if self.ledger.fits(postings(body)) && self.touch(account_id).take(body, event) {
-            self.ledger.post(postings(body));
-        } else {
-            self.misfits += 1;
-        }
-        self.note_due(account_id);
-    }
-
-    /// An event of a later build still moves its aggregate on.
-    fn unknown(&mut self, account: &AccountId, event: &Stored) {
-        let account = self.touch(account);
-        match event.subject.job_id() {
-            Some(job) => account.job_moved(&job, event.sequence),
-            None => account.last = event.sequence,
-        }
-    }
-
-    fn touch(&mut self, account: &AccountId) -> &mut Account {
-        self.accounts.entry(account.clone()).or_default()
-    }
-
-    fn note_due(&mut self, id: &AccountId) {
-        let due = self.accounts.get(id).is_some_and(Account::is_due);
-        if due {
-            self.due.insert(id.clone());
-        } else {
-            self.due.remove(id);
-        }
-    }
-}
-
-impl fold::State for State {
-    fn evolve(&mut self, event: &Stored) {
-        let Some(account) = event.subject.account_id() else { return };
-        match &event.event {
-            Event::Job(body) => self.job_event(&account, event, body),
-            Event::Account(body) => self.account_event(&account, event, body),
-            Event::Unknown(_) => self.unknown(&account, event),
-            _ => {}
-        }
-    }
-}
-
-fn postings(event: &account::Event) -> &[account::Posting] {
-    match event {
-        account::Event::ToppedUp(body) => &body.postings,
-        account::Event::HoldPlaced(body) => &body.postings,
-        account::Event::Charged(body) => &body.postings,
-        account::Event::HoldReleased(body) => &body.postings,
-    }
-}
-
 impl Account {
     /// Whether there is something to decide.
-    fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         !self.waiting.is_empty() || !self.ended.is_empty()
     }
 
-    fn wait(&mut self, job: JobId, submitted: &job::Submitted, event: &Stored) {
+    pub(super) fn wait(&mut self, job: JobId, submitted: &job::Submitted, event: &Stored) {
         self.waiting_jobs.insert(job.clone(), event.sequence);
         let waiting = Waiting {
             job,
@@ -222,19 +114,19 @@ impl Account {
         self.waiting.insert(event.sequence, waiting);
     }
 
-    fn no_longer_waiting(&mut self, job: &JobId) {
+    pub(super) fn no_longer_waiting(&mut self, job: &JobId) {
         if let Some(sequence) = self.waiting_jobs.remove(job) {
             self.waiting.remove(&sequence);
         }
     }
 
-    fn job_moved(&mut self, job: &JobId, sequence: u64) {
+    pub(super) fn job_moved(&mut self, job: &JobId, sequence: u64) {
         if let Some(waiting) = self.waiting_jobs.get(job).and_then(|at| self.waiting.get_mut(at)) {
             waiting.last = sequence;
         }
     }
 
-    fn job_ended(&mut self, job: &JobId, event: &Stored, usage: &Usage) {
+    pub(super) fn job_ended(&mut self, job: &JobId, event: &Stored, usage: &Usage) {
         self.no_longer_waiting(job);
         if let Some(hold) = self.holds.get_mut(job).filter(|hold| hold.end.is_none()) {
             let outcome = event.event.name().to_owned();
@@ -244,12 +136,12 @@ impl Account {
     }
 
     /// Takes an event in, unless it does not fit.
-    fn take(&mut self, body: &account::Event, event: &Stored) -> bool {
+    pub(super) fn take(&mut self, body: &Event, event: &Stored) -> bool {
         match body {
-            account::Event::ToppedUp(body) => self.top_up(body, event),
-            account::Event::HoldPlaced(body) => self.place(body),
-            account::Event::Charged(body) => self.charge(body),
-            account::Event::HoldReleased(body) => self.release(body),
+            Event::ToppedUp(body) => self.top_up(body, event),
+            Event::HoldPlaced(body) => self.place(body),
+            Event::Charged(body) => self.charge(body),
+            Event::HoldReleased(body) => self.release(body),
         }
     }
 
