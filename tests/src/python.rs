@@ -48,7 +48,7 @@ impl Python {
         let requirements = format!("{SCRIPTS}/requirements.txt");
         step(
             Command::new(&base).args(["-m", "venv", "--clear"]).arg(venv),
-            "install Python 3.9 or newer with its venv module (Debian: apt-get install python3-venv), or name one in $PYTHON",
+            "install Python 3.10 or newer with its venv module (Debian: apt-get install python3-venv), or name one in $PYTHON",
         );
         step(
             Command::new(&self.program).args(["-m", "pip", "install", "--quiet", "-r", &requirements]),

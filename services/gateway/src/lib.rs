@@ -27,6 +27,7 @@ pub mod server;
 pub mod stall;
 pub mod status;
 pub mod translate;
+pub mod update;
 pub mod watch;
 
 use std::{sync::Arc, time::Duration};

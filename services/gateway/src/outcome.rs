@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use lowland_events::job::{Completed, Problem, ProblemCode};
 
-use crate::{error::ApiError, translate::Aliases, watch::End};
+use crate::{error::ApiError, translate::Aliases, update::End};
 
 /// The error for a job that was rejected or failed with `problem`; `aliases` gives fields the names that the caller
 /// used.

@@ -7,8 +7,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use lowland_events::{
     Domain, Event, Filter, Stored, Time,
-    id::ModelId,
-    job::{Completed, Event as Job, Problem, Task},
+    job::Event as Job,
     log::SharedLog,
     stream::{LOG, TOKENS},
 };
@@ -20,55 +19,8 @@ use crate::{
     hub::{Hub, Interest, Key, Registration},
     mailbox::Mail,
     position::Position,
+    update::{Accepted, End, Update},
 };
-
-/// What happened to a job.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Update {
-    /// It came one step nearer to its end.
-    Progress,
-    /// More of its output.
-    Delta(Delta),
-    /// It has ended; nothing follows.
-    End(End),
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum End {
-    /// It is done.
-    Completed(Arc<Completed>),
-    /// It was refused, or given up.
-    Problem(Problem),
-    /// Somebody cancelled it.
-    Cancelled(String),
-    /// Its time is over.
-    Expired,
-}
-
-/// What is known of a job once it was accepted.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Accepted {
-    /// When.
-    pub time: Time,
-    /// When it is no longer wanted.
-    pub deadline: Time,
-    /// The model.
-    pub model: ModelId,
-    /// What is to be done; the texts themselves left out.
-    pub kind: Kind,
-}
-
-/// A kind of job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Continues a conversation.
-    Chat,
-    /// Continues a text.
-    Completion,
-    /// Turns texts into vectors.
-    Embedding,
-}
 
 /// A request's view of its job.
 pub struct Watch {
@@ -217,8 +169,7 @@ impl Watch {
     fn take_job(&mut self, time: Time, job: &Job) {
         match job {
             Job::Submitted(submitted) => {
-                let (model, kind) = (submitted.model.clone(), kind(&submitted.task));
-                self.accepted = Some(Accepted { time, deadline: submitted.deadline, model, kind });
+                self.accepted = Some(Accepted::new(time, submitted));
             }
             Job::Started(_) => self.started = true,
             Job::Completed(completed) => {
@@ -252,12 +203,4 @@ impl Watch {
 
 fn place(event: &Stored) -> Place {
     Place { sequence: event.sequence, stored_at: event.stored_at }
-}
-
-fn kind(task: &Task) -> Kind {
-    match task {
-        Task::Chat { .. } => Kind::Chat,
-        Task::Completion { .. } => Kind::Completion,
-        Task::Embedding { .. } => Kind::Embedding,
-    }
 }

@@ -90,7 +90,7 @@ impl World {
         for spec in stream::all() {
             log.ensure(&spec).await.unwrap();
         }
-        let clock = Clock::start();
+        let clock = Clock::start_at(BEGAN);
         let (host, desk, requests) = open(&log, clock).await;
         Self { memory, log, clock, desk, host, requests, workers: BTreeMap::new(), count: 0 }
     }

@@ -195,7 +195,7 @@ async fn redelivery_lost_answers_and_restarts_make_one_job_of_one_request() {
     let sent = ["acme/j1", "acme/j2", "acme/j3"];
     for name in sent {
         rig.post(name).await;
-        rig.memory.inject(Faults { acks_lost: 5, deliveries_lost: 1 });
+        rig.memory().inject(Faults { acks_lost: 5, deliveries_lost: 1 });
     }
     rig.restart_scheduler();
     for name in sent {
@@ -215,7 +215,7 @@ async fn the_loss_of_the_memory_streams_loses_nobody() {
     rig.worker("w1", 1, Behaviour::GoOn).await;
     rig.post("acme/j1").await;
     rig.reaches("acme/j1", "started").await;
-    rig.memory.restart();
+    rig.memory().restart();
     rig.pass(10_000).await;
     let lost = Filter::event(Domain::Instance, "lost");
     assert!(rig.records(stream::LOG, lost.clone()).await.is_empty());

@@ -66,19 +66,19 @@ async fn a_worker_that_was_written_off_adds_nothing() {
 }
 
 #[tokio::test]
-async fn a_worker_that_was_written_off_in_mid_stream_is_fenced_while_the_other_writes() {
+async fn a_worker_that_was_written_off_in_mid_stream_stops_computing() {
     let stage = Stage::new().await;
-    let zombie = stage.worker("w1", vec![echo(1)]).await;
-    let other = stage.worker("w2", vec![echo(2)]).await;
-    stage.assign(&zombie, "j1", chat(&words(100)), 1).await;
-    stage.wait_for_tokens("j1", 20).await;
+    // At this step the text would take longer than any test waits.
+    let zombie = stage.worker("w1", vec![echo(500)]).await;
+    let other = stage.worker("w2", vec![echo(0)]).await;
+    stage.assign(&zombie, "j1", chat(&words(200)), 1).await;
+    stage.wait_for_tokens("j1", 2).await;
     stage.write_off("j1", 1).await;
-    stage.assign(&other, "j1", chat(&words(100)), 2).await;
-    zombie.idle().await;
-    assert!(!stage.chain("j1").await.contains(&"completed".to_owned()), "fenced before the job ended");
+    stage.assign(&other, "j1", chat(&words(200)), 2).await;
     let completed = stage.completed("j1").await;
-    assert_eq!((completed.output.text, completed.attempt), (words(100), 2));
+    assert_eq!((completed.output.text, completed.attempt), (words(200), 2));
     other.idle().await;
+    zombie.idle().await;
     let attempts: Vec<u32> = stage.records("j1").await.iter().map(|(_, record)| record.attempt).collect();
     assert!(attempts.is_sorted(), "{attempts:?}");
 }

@@ -19,7 +19,7 @@ use crate::{
     position::{Position, StreamId},
     render::Chunks,
     translate::Aliases,
-    watch::{End, Update},
+    update::{End, Update},
 };
 
 /// What OpenAI's clients take for a stream's end.

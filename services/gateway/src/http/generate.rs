@@ -20,7 +20,7 @@ use crate::{
     outcome,
     render::{self, Chunks, Head},
     translate::{self, Aliases, Generation},
-    watch::{End, Update},
+    update::{End, Update},
 };
 
 type Translate = fn(&[u8]) -> Result<Generation, ApiError>;

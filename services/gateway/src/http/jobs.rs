@@ -33,7 +33,7 @@ use crate::{
     render::{Chunks, Head},
     status::Status,
     translate::{Aliases, Stream, TextForm},
-    watch::{Accepted, Kind, Update},
+    update::{Accepted, Kind, Update},
 };
 
 /// The job in a path, which may be no text at all.

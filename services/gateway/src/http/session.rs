@@ -14,7 +14,8 @@ use crate::{
     hub::{Interest, Key},
     limit::Permit,
     position::Position,
-    watch::{End, Kind, Update, Watch},
+    update::{End, Kind, Update},
+    watch::Watch,
 };
 
 /// Time allowed for a job that doesn't say, in milliseconds: admission's default.

@@ -32,7 +32,8 @@ pub const BEGAN: Time = Time(1_800_000_000_000_000);
 
 /// The scheduler, its log, and a billing that holds for every job.
 pub struct Rig {
-    pub memory: MemoryLog,
+    /// The log, where it is the one in memory.
+    memory: Option<MemoryLog>,
     pub log: SharedLog,
     clock: Clock,
     scheduler: JoinHandle<()>,
@@ -41,16 +42,19 @@ pub struct Rig {
 
 /// A clock that stands and goes with tokio's.
 #[derive(Clone, Copy)]
-pub struct Clock(Instant);
+pub struct Clock {
+    began: Instant,
+    at: Time,
+}
 
 impl Clock {
-    pub fn start() -> Self {
-        Self(Instant::now())
+    pub fn start_at(at: Time) -> Self {
+        Self { began: Instant::now(), at }
     }
 
     pub fn now(self) -> Time {
-        let elapsed = self.0.elapsed().as_micros();
-        Time(BEGAN.0 + i64::try_from(elapsed).unwrap())
+        let elapsed = self.began.elapsed().as_micros();
+        Time(self.at.0 + i64::try_from(elapsed).unwrap())
     }
 }
 
@@ -64,14 +68,23 @@ impl Rig {
     /// A scheduler at work on an empty log.
     pub async fn start() -> Self {
         let memory = MemoryLog::starting_at(BEGAN);
-        let log: SharedLog = Arc::new(memory.clone());
+        let rig = Self::over(Arc::new(memory.clone()), Clock::start_at(BEGAN)).await;
+        Self { memory: Some(memory), ..rig }
+    }
+
+    /// A scheduler at work on any empty log.
+    pub async fn over(log: SharedLog, clock: Clock) -> Self {
         for spec in stream::all() {
             log.ensure(&spec).await.unwrap();
         }
-        let clock = Clock::start();
         let scheduler = spawn_scheduler(&log, clock);
         tokio::spawn(bill(log.clone(), clock));
-        Self { memory, log, clock, scheduler, sent: AtomicU64::new(0) }
+        Self { memory: None, log, clock, scheduler, sent: AtomicU64::new(0) }
+    }
+
+    /// The log in memory, to make it misbehave.
+    pub fn memory(&self) -> &MemoryLog {
+        self.memory.as_ref().unwrap()
     }
 
     /// The scheduler dies, and another starts.

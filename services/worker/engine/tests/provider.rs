@@ -1,7 +1,7 @@
 //! What is said when a provider is asked for and is not there, with a library that has it compiled in.
 //!
-//! Needs the GPU build of ONNX Runtime (no GPU) in the cache, under `packages/onnxruntime_gpu-1.31.1`, and is
-//! built only with the feature `gpu-library`, since that build is large.
+//! Needs the GPU build of ONNX Runtime (no GPU), which `lowland fetch onnxruntime-gpu` brings, and is built only with the
+//! feature `gpu-library`, since that library is large.
 
 mod support;
 
@@ -9,7 +9,7 @@ use lowland_engine::{Config, Engine, Error, Provider};
 use support::{greedy, library_in, model, run, user};
 
 fn load(provider: Provider) -> Result<Engine, Error> {
-    let library = Some(library_in("packages/onnxruntime_gpu-1.31.1"));
+    let library = Some(library_in("onnxruntime-gpu-1.31.1"));
     Engine::load(&model("smollm2-135m-instruct"), &Config { provider, library, threads: 2, slots: 1 })
 }
 

@@ -252,3 +252,30 @@ fn with_texts(of: Logprob, engine: &dyn Engine) -> TokenLogprob {
 fn little_endian(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    struct Flag(Arc<AtomicBool>);
+
+    impl Cancel for Flag {
+        fn cancel(&self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_job_that_nobody_waits_for_is_cancelled_in_the_engine() {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        drop(Running(Box::new(Flag(Arc::clone(&cancelled)))));
+        assert!(cancelled.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn vectors_are_little_endian() {
+        assert_eq!(little_endian(&[1.0, -2.0]), [0, 0, 128, 63, 0, 0, 0, 192]);
+    }
+}

@@ -225,4 +225,32 @@ mod tests {
         assert!((length(&vector("some text")) - 1.0).abs() < 1e-6);
         assert_ne!(vector("some text"), vector("other words"));
     }
+
+    #[test]
+    fn a_cancelled_job_ends_without_a_word() {
+        let step = Duration::from_millis(1);
+        let engine = EchoEngine::new(Config { step, ..Config::new(ModelId::new("echo").unwrap()) });
+        let (sender, told) = mpsc::channel();
+        let sampling = lowland_events::job::Sampling {
+            max_tokens: None,
+            temperature: 0.0,
+            top_p: 1.0,
+            top_k: 0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            seed: 0,
+            stop: Vec::new(),
+            logprobs: None,
+        };
+        let asked = Generate { prompt: Prompt::Text("x".repeat(2000)), forced: Vec::new(), sampling };
+        let sink = Box::new(move |progress| drop(sender.send(progress)));
+        let cancel = engine.start(Work::Generate(asked), sink).unwrap();
+        assert_eq!(told.recv().unwrap(), Progress::Prompt { input: 2000, cached: 0 });
+        assert!(matches!(told.recv().unwrap(), Progress::Output(_)));
+        cancel.cancel();
+        // The channel closes when the job is dropped; a job that went on would say that it is done.
+        assert!(told.iter().all(|progress| !matches!(progress, Progress::Done(_))));
+    }
 }

@@ -238,7 +238,7 @@ impl Publication {
             return Stage::Fenced;
         }
         let tip = transcript.tip;
-        self.prompt = self.prompt.or(transcript.prompt());
+        self.prompt = self.prompt.or(transcript.prompt);
         if transcript.delivered.output_tokens() >= self.delivered.output_tokens() {
             self.delivered = transcript.delivered.clone();
         }

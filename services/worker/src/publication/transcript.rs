@@ -29,8 +29,10 @@ pub struct Transcript {
     pub attempt: u32,
     /// Sequence of the last record, void ones included; 0 if there is none.
     pub tip: u64,
-    /// What the job used, as the record that tells of most output says.
+    /// What the job used, as the record that tells of most of the text says.
     pub delivered: Usage,
+    /// What the prompt cost, once a record says so.
+    pub prompt: Option<Prompt>,
     text: Text,
     broken: bool,
 }
@@ -48,16 +50,6 @@ impl Transcript {
         if self.broken { Text::default() } else { self.text }
     }
 
-    /// What the prompt cost, once a record says so.
-    #[must_use]
-    pub fn prompt(&self) -> Option<Prompt> {
-        let prompt = Prompt {
-            input: self.delivered.quantity(Meter::InputTokens),
-            cached: self.delivered.quantity(Meter::CachedTokens),
-        };
-        (prompt != Prompt::default()).then_some(prompt)
-    }
-
     /// Takes the next record of the stream.
     pub fn take(&mut self, record: Published, sequence: u64) {
         self.tip = sequence;
@@ -66,9 +58,7 @@ impl Transcript {
         }
         let same_attempt = record.attempt == self.attempt;
         self.attempt = record.attempt;
-        if record.usage.output_tokens() >= self.delivered.output_tokens() {
-            self.delivered = record.usage.clone();
-        }
+        self.prompt = self.prompt.or(prompt_of(&record.usage));
         self.splice(record, same_attempt);
     }
 
@@ -84,10 +74,20 @@ impl Transcript {
         };
         self.broken = from.is_none();
         if let Some(from) = from {
+            if record.usage.output_tokens() >= self.delivered.output_tokens() {
+                self.delivered = record.usage;
+            }
             self.text.truncate(from);
             self.text.push(Piece { tokens: record.tokens, text: record.text, logprobs: record.logprobs });
         }
     }
+}
+
+/// A record that was written before the prompt was read says nothing about it.
+fn prompt_of(usage: &Usage) -> Option<Prompt> {
+    let prompt =
+        Prompt { input: usage.quantity(Meter::InputTokens), cached: usage.quantity(Meter::CachedTokens) };
+    (prompt != Prompt::default()).then_some(prompt)
 }
 
 #[cfg(test)]
@@ -123,6 +123,7 @@ mod tests {
     #[test]
     fn an_earlier_attempt_is_void_once_a_later_one_wrote() {
         let records = [record(1, 0, "ab"), record(2, 2, ""), record(1, 2, "zombie"), record(2, 2, "c")];
+        assert_eq!(text(&records[..3]).unwrap(), "ab");
         let transcript = read(&records);
         assert_eq!(transcript.text().unwrap().whole().text, "abc");
         assert_eq!((transcript.attempt, transcript.tip), (2, 4));
@@ -161,8 +162,14 @@ mod tests {
         let first = Published { usage: used(7, 3, 1), ..record(1, 0, "a") };
         let second = Published { usage: used(7, 3, 2), ..record(2, 1, "b") };
         let transcript = read(&[record(1, 0, ""), first, second.clone()]);
-        assert_eq!(transcript.prompt(), Some(Prompt { input: 7, cached: 3 }));
+        assert_eq!(transcript.prompt, Some(Prompt { input: 7, cached: 3 }));
         assert_eq!(transcript.delivered, second.usage);
-        assert_eq!(read(&[record(1, 0, "")]).prompt(), None);
+        let beyond = Published { usage: used(7, 3, 9), ..record(1, 8, "z") };
+        assert_eq!(
+            read(&[record(1, 0, "a"), beyond]).delivered,
+            Usage::default(),
+            "what has a gap before it is not read"
+        );
+        assert_eq!(read(&[record(1, 0, "")]).prompt, None);
     }
 }

@@ -3,7 +3,7 @@ the package `gguf`. Simple encodings are of random floats; the "K" ones are rand
 reads them, but can't write them).
 
     python dequantise.py
-Needs: pip install gguf numpy safetensors
+Needs: the packages in requirements.txt.
 """
 
 from pathlib import Path

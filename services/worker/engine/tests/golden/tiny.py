@@ -8,7 +8,7 @@
   a SentencePiece model trained here).
 - tiny_tokens.json: token ids of varied texts by llama.cpp, for each pre-tokenizer.
 
-Needs: pip install gguf numpy safetensors sentencepiece xllamacpp
+Needs: the packages in requirements.txt.
 """
 
 import io
