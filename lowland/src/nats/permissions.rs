@@ -9,8 +9,8 @@
 
 use lowland_events::{
     Domain, Filter,
-    id::WorkerId,
-    stream::{LOG, METRICS, REQUESTS, TOKENS},
+    id::{ServiceId, WorkerId},
+    stream::{LOG, METRICS, REQUESTS, SNAPSHOTS, TOKENS},
 };
 
 /// A user in the services' account.
@@ -86,8 +86,9 @@ impl Role {
 
 /// Admits, places, ends jobs; refuses requests that never become one; declares instances lost.
 fn scheduler(own: Permissions) -> Permissions {
-    own.ensures(&[LOG, REQUESTS, TOKENS, METRICS])
-        .reads(&[LOG, REQUESTS, TOKENS, METRICS])
+    own.ensures(&[LOG, REQUESTS, TOKENS, METRICS, SNAPSHOTS])
+        .reads(&[LOG, REQUESTS, TOKENS, METRICS, SNAPSHOTS])
+        .publishes(snapshots_of("scheduler"))
         .publishes(Filter::domain(Domain::Job))
         .publishes(Filter::event(Domain::Request, "rejected"))
         .publishes(Filter::event(Domain::Instance, "lost"))
@@ -96,8 +97,9 @@ fn scheduler(own: Permissions) -> Permissions {
 
 /// Moves money, and says on the job that its money is held or is not there.
 fn billing(own: Permissions) -> Permissions {
-    own.ensures(&[LOG, REQUESTS, METRICS])
-        .reads(&[LOG, REQUESTS])
+    own.ensures(&[LOG, REQUESTS, METRICS, SNAPSHOTS])
+        .reads(&[LOG, REQUESTS, SNAPSHOTS])
+        .publishes(snapshots_of("billing"))
         .publishes(Filter::domain(Domain::Account))
         .publishes(Filter::event(Domain::Job, "held"))
         .publishes(Filter::event(Domain::Job, "rejected"))
@@ -137,6 +139,10 @@ fn worker_permissions(own: Permissions, worker: &WorkerId) -> Permissions {
 
 fn metrics_of(service: &str) -> Filter {
     Filter::scope(Domain::Metric, service)
+}
+
+fn snapshots_of(service: &str) -> Filter {
+    Filter::snapshots_of(&ServiceId::new(service).expect("a service's name is a valid id"))
 }
 
 impl Permissions {

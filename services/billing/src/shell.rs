@@ -55,10 +55,11 @@ pub(crate) async fn serve(host: Host, mut prices: PriceFile) -> Result<(), Error
 async fn session(host: &Host, prices: &mut PriceFile) -> Result<(), log::Error> {
     host.log.ensure(&stream::log()).await?;
     host.log.ensure(&stream::requests()).await?;
+    host.log.ensure(&stream::snapshots()).await?;
     let topups = [Filter::event(Domain::Request, "topup_posted")];
     let inbox = host.log.consume(stream::REQUESTS, DURABLE, &topups, ConsumeSettings::default()).await?;
     let filters = [Filter::domain(Domain::Job), Filter::domain(Domain::Account)];
-    let fold = Fold::open(&host.log, stream::LOG, &filters).await?;
+    let fold = Fold::resume(&host.log, &host.service, stream::LOG, &filters).await?;
     tracing::info!(position = fold.position(), "caught up");
     Session { host, prices, fold, inbox, pending: BTreeMap::new(), source: host.source() }.run().await
 }
@@ -79,6 +80,7 @@ impl Session<'_> {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.settle().await?;
+            self.fold.keep_when_due(&self.host.log, &self.host.service);
             self.host.health.ready();
             tokio::select! {
                 event = self.fold.next() => { event?; }

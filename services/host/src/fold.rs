@@ -18,13 +18,28 @@ pub struct Fold<S> {
     position: u64,
     stream: String,
     follow: Box<dyn Follow>,
+    /// Events taken in since the state was last set aside.
+    pub(crate) unkept: u64,
+    /// Bytes that it took when it was last set aside.
+    pub(crate) kept_bytes: u64,
 }
 
 impl<S: State> Fold<S> {
     /// Folds what `filters` select of `stream`, from the beginning on, and returns once it has caught up.
     pub async fn open(log: &SharedLog, stream: &str, filters: &[Filter]) -> Result<Self, log::Error> {
-        let follow = log.follow(stream, filters, Start::At(0)).await?;
-        let mut fold = Self { state: S::default(), position: 0, stream: stream.to_owned(), follow };
+        Self::after(log, stream, filters, S::default(), 0).await
+    }
+
+    /// Goes on from `state`, which includes everything up to `position`, and returns once it has caught up.
+    pub(crate) async fn after(
+        log: &SharedLog,
+        stream: &str,
+        filters: &[Filter],
+        state: S,
+        position: u64,
+    ) -> Result<Self, log::Error> {
+        let follow = log.follow(stream, filters, Start::At(position + 1)).await?;
+        let mut fold = Self { state, position, stream: stream.to_owned(), follow, unkept: 0, kept_bytes: 0 };
         while !fold.follow.caught_up() {
             fold.next().await?;
         }
@@ -64,6 +79,7 @@ impl<S: State> Fold<S> {
 
     fn apply(&mut self, record: &Record) -> Option<Stored> {
         self.position = record.sequence;
+        self.unkept += 1;
         match Stored::try_from(record) {
             Ok(event) => {
                 self.state.evolve(&event);

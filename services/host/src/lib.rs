@@ -2,13 +2,14 @@
 //! and committing decisions. No domain noun stands here.
 //!
 //! A service is a [`Service`]; `run::<S>()` is its `main`. Inside, the loop is the same everywhere: fold the log into a
-//! [`State`], decide on it, [`commit`] what was decided, fold again.
+//! [`State`], decide on it, [`commit()`] what was decided, fold again.
 
 pub mod clock;
 pub mod commit;
 pub mod error;
 pub mod fold;
 pub mod health;
+pub mod keep;
 pub mod settings;
 pub mod signals;
 pub mod telemetry;
@@ -18,5 +19,6 @@ mod service;
 pub use commit::{Decision, commit};
 pub use error::Error;
 pub use fold::{Fold, State};
+pub use keep::Keep;
 pub use service::{Host, Service, run};
 pub use settings::Settings;

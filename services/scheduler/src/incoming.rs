@@ -66,8 +66,8 @@ impl Incoming {
     }
 }
 
-/// Whether `text` looks like a W3C trace context (https://www.w3.org/TR/trace-context/#traceparent-header): whatever
-/// else the sender put there is not handed on.
+/// Whether `text` looks like a `traceparent` (W3C Trace Context, section 3.2): whatever else the sender put there is
+/// not handed on.
 fn is_traceparent(text: &str) -> bool {
     text.len() == TRACEPARENT_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }

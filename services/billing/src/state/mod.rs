@@ -96,6 +96,10 @@ impl State {
     }
 }
 
+impl lowland_host::Keep for State {
+    const LOGIC_VERSION: u32 = 1;
+}
+
 impl fold::State for State {
     fn evolve(&mut self, event: &Stored) {
         let Some(account) = event.subject.account_id() else { return };

@@ -63,7 +63,7 @@ impl Desk {
     /// A desk with everything that the log says; whoever is named there has a whole lease from `now` on.
     pub async fn open(host: Host, config: Config, now: Time) -> Result<Self, LogError> {
         let filters = [Domain::Job, Domain::Instance].map(Filter::domain);
-        let fold = Fold::<State>::open(&host.log, stream::LOG, &filters).await?;
+        let fold = Fold::<State>::resume(&host.log, &host.service, stream::LOG, &filters).await?;
         let mut tray = Tray::new(host.instance.clone());
         fold.state().fleet().processes().for_each(|process| tray.facts.liveness.expect(process, now));
         let config = config.for_payloads_of(host.log.payload_bytes_max());
@@ -138,6 +138,7 @@ impl Desk {
             }
         }
         self.sum_up();
+        self.fold.keep_when_due(&self.host.log, &self.host.service);
         Ok(())
     }
 

@@ -52,6 +52,10 @@ pub struct Due {
     pub orphans: BTreeSet<JobKey>,
 }
 
+impl lowland_host::Keep for State {
+    const LOGIC_VERSION: u32 = 1;
+}
+
 impl lowland_host::State for State {
     fn evolve(&mut self, event: &Stored) {
         let fitted = match &event.event {

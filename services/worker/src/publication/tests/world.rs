@@ -268,7 +268,9 @@ impl World {
         assert!(self.rules.losses || others.iter().zip(&self.started).all(refused), "{others:?}");
         let text = last.text().whole();
         assert!(!text.tokens.is_empty());
-        assert_eq!(last.delivered(), &last.usage());
+        // Where all who knew a text were gone, more of it may have been delivered than was written again.
+        let lost = last.delivered().output_tokens() - last.usage().output_tokens();
+        assert!(lost == 0 || !self.rules.survivable, "{last:?}");
         for reader in [&self.reader, &self.fresh_reader()] {
             // One who misses records, because a sequence meant two, shows no more until the job's end tells all.
             let waits = self.rules.coincidences && reader.transcript.text().is_none();
