@@ -19,6 +19,7 @@ pub mod logs;
 pub mod model;
 pub mod money;
 pub mod nats;
+pub mod prune;
 pub mod reset;
 pub mod serve;
 pub mod status;
@@ -66,6 +67,7 @@ pub enum Command {
     Topup(money::TopupArgs),
     Invoice(money::InvoiceArgs),
     Fetch(fetch::Args),
+    Prune(prune::Args),
     Reset(reset::Args),
     Model(model::Args),
     Nats(nats::Args),
@@ -117,6 +119,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Doctor(args) => doctor::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
         Command::Fetch(args) => fetch::run(&context, args),
+        Command::Prune(args) => prune::run(&context, args),
         Command::Reset(args) => reset::run(&context, args),
         Command::Model(args) => model::run(&context, args),
         Command::Nats(args) => nats::run(&context, args),

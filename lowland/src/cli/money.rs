@@ -99,14 +99,13 @@ pub(super) fn topup(context: &Context, args: TopupArgs) -> Result<ExitCode> {
     block_on(async {
         let log = client::operator(&context.data(), &context.env).await?;
         let id = args.id.unwrap_or_else(new_job_id);
-        credit::top_up(&log, &args.account, &id, args.amount, args.reference).await?;
-        let now = statement(&log, &args.account).await?;
-        println!(
-            "{} was added to {}, which has {} to spend",
-            args.amount.to_units(),
-            args.account,
-            now.available.to_units()
-        );
+        let (account, amount) = (&args.account, args.amount.to_units());
+        let added = credit::top_up(&log, account, &id, args.amount, args.reference).await?;
+        let available = statement(&log, account).await?.available.to_units();
+        match added {
+            true => println!("{amount} was added to {account}, which has {available} to spend"),
+            false => println!("{id} was counted before; {account} has {available} to spend"),
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

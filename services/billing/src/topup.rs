@@ -1,12 +1,13 @@
 //! Asking for a top-up, as the operator does.
 
 use lowland_events::{
-    Draft, Money, Subject, Time,
+    Domain, Draft, Event, Filter, Money, Subject, Time, account,
     id::{AccountId, JobId},
+    log::{self, SharedLog},
     request::TopupPosted,
 };
 
-use crate::decide::AMOUNT_MAX;
+use crate::{decide::AMOUNT_MAX, reading::each};
 
 /// An amount that cannot be added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,19 @@ pub fn topup_request(
     let subject = Subject::request(account, topup, "topup_posted");
     let cause = format!("{account}/{topup}");
     Ok(Draft::new(subject, TopupPosted { amount, reference }, &cause, source, now))
+}
+
+/// Whether the top-up `topup` of `account` stands in the log.
+pub async fn is_booked(log: &SharedLog, account: &AccountId, topup: &JobId) -> Result<bool, log::Error> {
+    let booked = Filter::scope_event(Domain::Account, account.as_str(), "topped_up");
+    let mut found = false;
+    each(log, booked, |stored| {
+        if let Event::Account(account::Event::ToppedUp(event)) = &stored.event {
+            found |= event.topup == *topup;
+        }
+    })
+    .await?;
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Keep for Newer {
 fn entry(n: u64) -> lowland_events::log::Entry {
     let (model, instance) = ("m".parse().unwrap(), InstanceId::new(format!("i{n}")).unwrap());
     let subject = Subject::instance(&model, &instance, "stopped");
-    let reason = ["tired", "bored"][usize::from(n % 3 == 0)].to_owned();
+    let reason = ["tired", "bored"][usize::from(n.is_multiple_of(3))].to_owned();
     Draft::new(subject, Stopped { reason }, &format!("test/{n}"), "test", Time(0)).entry()
 }
 

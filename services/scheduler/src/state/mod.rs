@@ -82,6 +82,12 @@ impl State {
         self.jobs.iter()
     }
 
+    /// Sequence of the first event of the oldest job that has not ended.
+    #[must_use]
+    pub fn oldest_open_job(&self) -> Option<u64> {
+        self.jobs.values().map(|job| job.ticket).min()
+    }
+
     /// The jobs that have ended lately.
     #[must_use]
     pub fn ended(&self) -> &Ended {
