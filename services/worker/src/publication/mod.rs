@@ -10,7 +10,12 @@
 //! - When the bus lost the stream (a server that keeps it in memory restarted), the text is published anew from its
 //!   beginning, but only if the log of decisions still gives the job to this attempt: a worker that was written off must
 //!   not tell its own version of a text that another one has taken over.
-//! - An append without an answer is repeated as it was, under the same id, before anything else is appended.
+//! - An append without an answer is repeated as it was, under the same id, before anything else is appended, and again
+//!   only if the job is still this attempt's.
+//!
+//! What no guard can mend: a text whose only worker dies together with the stream, and a worker that freezes between
+//! asking whether the job is its own and appending, for longer than its lease, while the stream is lost. Then the text
+//! is coherent because an equal seed draws equal tokens.
 
 mod text;
 mod transcript;

@@ -57,7 +57,8 @@ struct Rules {
     /// The bus may lose the stream.
     losses: bool,
     /// Only where somebody who lives still knows the text: no loss between an assignment and its seal, no assignment
-    /// while the text is lost, and no request that arrives on another stream than it was sent to.
+    /// while the text is lost, and no request that arrives on another stream than it was sent to (nor one that a worker,
+    /// frozen between asking and sending, sends when both its lease and the stream have gone).
     survivable: bool,
     /// A stream that is made anew counts from 1 again, so that a sequence of the old one may mean another record.
     coincidences: bool,
@@ -154,6 +155,16 @@ impl World {
         self.sequence = if self.rules.coincidences { 0 } else { self.sequence + SEQUENCES_APART };
         if self.rules.survivable {
             self.late.clear();
+            self.leave_unanswered();
+        }
+    }
+
+    /// Nobody's append that is under way is answered by a bus that dies.
+    fn leave_unanswered(&mut self) {
+        for publication in self.attempts.iter_mut().filter(|publication| publication.is_uncertain()) {
+            if let Some(Step::Append { .. }) = publication.next_step() {
+                publication.take(Answer::Unanswered);
+            }
         }
     }
 
