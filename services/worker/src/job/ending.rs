@@ -1,15 +1,15 @@
 //! How an attempt ends, and the event that says so.
 
 use lowland_events::{
-    job::{AttemptFailed, Cancelled, Completed, Event, Expired, Finish, Output, Problem, ProblemCode},
+    job::{
+        AttemptFailed, Cancelled, Completed, DEADLINE_REASON, Event, Expired, Finish, Output, Problem,
+        ProblemCode,
+    },
     meter::Usage,
 };
 
 use super::Assignment;
 use crate::engine::Failure;
-
-/// The reason of a cancel request that the job's deadline made.
-pub const DEADLINE: &str = "deadline";
 
 /// How an attempt ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +68,7 @@ impl Ending {
             Self::Completed { finish, output, usage } => {
                 Event::Completed(Completed { instance, attempt, finish, output: *output, usage })
             }
-            Self::Unwanted { reason, usage } if reason == DEADLINE => {
+            Self::Unwanted { reason, usage } if reason == DEADLINE_REASON => {
                 Event::Expired(Expired { deadline: of.assigned.job.deadline, usage })
             }
             Self::Unwanted { reason, usage } => Event::Cancelled(Cancelled { reason, usage }),
@@ -125,7 +125,7 @@ mod tests {
         let usage = Usage::of([(Meter::OutputTokens, 5)]);
         let unwanted = |reason: &str| Ending::Unwanted { reason: reason.into(), usage: usage.clone() };
         let expired = Expired { deadline: Time(42), usage: usage.clone() };
-        assert_eq!(unwanted(DEADLINE).event(&assignment()), Event::Expired(expired));
+        assert_eq!(unwanted(DEADLINE_REASON).event(&assignment()), Event::Expired(expired));
         let cancelled = Cancelled { reason: "no more".into(), usage: usage.clone() };
         assert_eq!(unwanted("no more").event(&assignment()), Event::Cancelled(cancelled));
     }

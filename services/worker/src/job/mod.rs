@@ -10,7 +10,7 @@ use lowland_events::{
     token::Published,
 };
 
-pub use ending::{DEADLINE, Ending};
+pub use ending::Ending;
 pub use standing::{Standing, standing};
 
 /// A job's name: its account, and its id there.
