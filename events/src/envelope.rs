@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     codec::BodyError,
-    event::{Event, ce_type},
+    event::{Event, Unknown, ce_type},
     log::{Entry, Expect, Record},
     subject::{self, Domain, Subject},
     time::Time,
@@ -223,6 +223,23 @@ pub enum Undecodable {
         /// What is wrong with its body.
         error: BodyError,
     },
+}
+
+impl Stored {
+    /// A record of ours whose body cannot be read: it counts as an event of a type that this build does not know, so
+    /// that its aggregate's sequence is not lost track of.
+    #[must_use]
+    pub fn opaque(record: &Record, subject: Subject) -> Self {
+        let (name, body) = (subject.event().to_owned(), record.payload.clone());
+        Self {
+            stream: record.stream.clone(),
+            sequence: record.sequence,
+            stored_at: record.stored_at,
+            meta: meta(record, &subject),
+            subject,
+            event: Event::Unknown(Unknown { name, version: version(record), body }),
+        }
+    }
 }
 
 impl TryFrom<&Record> for Stored {

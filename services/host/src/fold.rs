@@ -2,6 +2,7 @@
 
 use lowland_events::{
     Filter, Stored,
+    envelope::Undecodable,
     log::{self, Follow, Record, SharedLog, Start},
 };
 
@@ -61,8 +62,8 @@ impl<S: State> Fold<S> {
         &self.stream
     }
 
-    /// Waits for the next event, takes it into the state and gives it out; nothing for a record that is no event of
-    /// ours. Cancel-safe.
+    /// Waits for the next event, takes it into the state and gives it out; nothing for a record whose subject
+    /// is not one of ours. Cancel-safe.
     pub async fn next(&mut self) -> Result<Option<Stored>, log::Error> {
         let record = self.follow.next().await?;
         Ok(self.apply(&record))
@@ -80,15 +81,15 @@ impl<S: State> Fold<S> {
     fn apply(&mut self, record: &Record) -> Option<Stored> {
         self.position = record.sequence;
         self.unkept += 1;
-        match Stored::try_from(record) {
-            Ok(event) => {
-                self.state.evolve(&event);
-                Some(event)
+        let event = Stored::try_from(record).or_else(|error| {
+            tracing::warn!(stream = record.stream, sequence = record.sequence, %error, "a record cannot be read");
+            match error {
+                Undecodable::Body { subject, .. } => Ok(Stored::opaque(record, *subject)),
+                Undecodable::Subject(_) => Err(()),
             }
-            Err(error) => {
-                tracing::warn!(stream = record.stream, sequence = record.sequence, %error, "skipping a record");
-                None
-            }
-        }
+        });
+        let event = event.ok()?;
+        self.state.evolve(&event);
+        Some(event)
     }
 }

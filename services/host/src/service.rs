@@ -1,6 +1,6 @@
 //! A service's start: settings, telemetry, the log, health, signals; then its own loop.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use lowland_events::{
     id::{InstanceId, ServiceId},
@@ -17,6 +17,9 @@ use crate::{
     signals,
     telemetry::{self, Figures},
 };
+
+/// Longest wait, at the end, for what still blocks a thread (a model that is being loaded).
+const BLOCKED_WAIT: Duration = Duration::from_secs(1);
 
 /// A service: a name, its settings, and what it does until it is told to stop.
 pub trait Service {
@@ -127,11 +130,13 @@ pub fn run<S: Service>() -> Result<(), Error> {
     let config = S::config(&mut settings);
     settings.finish()?;
     telemetry::init(&common.log_filter, common.log_json)?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(Error::io("starting the runtime"))?
-        .block_on(start::<S>(common, config))
+        .map_err(Error::io("starting the runtime"))?;
+    let outcome = runtime.block_on(start::<S>(common, config));
+    runtime.shutdown_timeout(BLOCKED_WAIT);
+    outcome
 }
 
 async fn start<S: Service>(common: Common, config: S::Config) -> Result<(), Error> {

@@ -18,9 +18,12 @@ struct Reasons(BTreeMap<String, u64>);
 
 impl State for Reasons {
     fn evolve(&mut self, event: &Stored) {
-        if let Event::Instance(lowland_events::instance::Event::Stopped(stopped)) = &event.event {
-            *self.0.entry(stopped.reason.clone()).or_default() += 1;
-        }
+        let reason = match &event.event {
+            Event::Instance(lowland_events::instance::Event::Stopped(stopped)) => stopped.reason.clone(),
+            Event::Unknown(unknown) => format!("unreadable {}", unknown.name),
+            _ => return,
+        };
+        *self.0.entry(reason).or_default() += 1;
     }
 }
 
@@ -128,4 +131,18 @@ async fn a_snapshot_of_another_log_is_not_used() {
     lowland_events::snapshot::keep(&*log, &strange).await.unwrap();
     let fold: Fold<Reasons> = resumed(&log, &service).await;
     assert_eq!(fold.state().0.values().sum::<u64>(), 3);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_passed_over_in_silence() {
+    let log = filled(2).await;
+    let unreadable = lowland_events::log::Entry { payload: "\u{1}noise".into(), ..entry(7) };
+    log.append(unreadable).await.unwrap();
+    let stray = lowland_events::log::Entry { subject: "lowland.job.not-ours".into(), ..entry(8) };
+    log.append(stray).await.unwrap();
+    let all = [Filter::domain(Domain::Instance), Filter::domain(Domain::Job)];
+    let fold: Fold<Reasons> = Fold::open(&log, stream::LOG, &all).await.unwrap();
+    assert_eq!(fold.state().0.get("unreadable stopped"), Some(&1), "its aggregate has moved on");
+    assert_eq!(fold.state().0.values().sum::<u64>(), 3, "a subject that is not ours is nobody's");
+    assert_eq!(fold.position(), 4);
 }

@@ -86,11 +86,10 @@ impl Desk {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 event = mail.next() => {
-                    for command in self.roster.take(&event) {
-                        self.obey(command).await;
-                    }
+                    let commands = self.roster.take(&event);
+                    self.obey_all(commands).await?;
                 }
-                Some(ended) = self.jobs.join_next() => self.ended(ended),
+                Some(ended) = self.jobs.join_next() => self.ended(ended)?,
                 engine = loaded.recv(), if loading => match engine {
                     Some(Ok(engine)) => self.announce(engine).await,
                     Some(Err(problem)) => problems.push(problem),
@@ -104,7 +103,14 @@ impl Desk {
         }
     }
 
-    async fn obey(&mut self, command: Command) {
+    async fn obey_all(&mut self, commands: Vec<Command>) -> Result<(), Error> {
+        for command in commands {
+            self.obey(command).await?;
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), Error> {
         match command {
             Command::Begin(of) => self.begin(*of),
             Command::Tell(key, order) => self.tell(&key, &order),
@@ -114,7 +120,14 @@ impl Desk {
                     self.announce(engine).await;
                 }
             }
+            Command::Yield(_) => {
+                let worker = &self.config.worker;
+                return Err(Error::Other(format!(
+                    "another process runs as worker {worker}: every process needs a LOWLAND_WORKER_ID of its own"
+                )));
+            }
         }
+        Ok(())
     }
 
     fn begin(&mut self, of: Assignment) {
@@ -144,7 +157,9 @@ impl Desk {
         }
     }
 
-    fn ended(&mut self, ended: Result<(Key, u32), tokio::task::JoinError>) {
+    /// Clears up after a job. An engine that has died under it ends the worker: it would fail every further job, and a
+    /// process that is started anew would not.
+    fn ended(&mut self, ended: Result<(Key, u32), tokio::task::JoinError>) -> Result<(), Error> {
         match ended {
             Ok((key, attempt)) => {
                 self.roster.ended(&key, attempt);
@@ -155,6 +170,10 @@ impl Desk {
             Err(fault) => tracing::error!(%fault, "a job's task failed"),
         }
         self.count();
+        match self.engines.values().find(|engine| !engine.is_alive()) {
+            Some(dead) => Err(Error::Other(format!("the engine of model {} has died", dead.model().id))),
+            None => Ok(()),
+        }
     }
 
     fn count(&self) {
@@ -236,13 +255,15 @@ impl Desk {
 
     async fn end_jobs(&mut self, mail: &mut Mail) {
         while !self.jobs.is_empty() {
-            tokio::select! {
+            let outcome = tokio::select! {
                 event = mail.next() => {
-                    for command in self.roster.take(&event) {
-                        self.obey(command).await;
-                    }
+                    let commands = self.roster.take(&event);
+                    self.obey_all(commands).await
                 }
                 Some(ended) = self.jobs.join_next() => self.ended(ended),
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "while stopping");
             }
         }
     }

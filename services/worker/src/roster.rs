@@ -9,7 +9,10 @@ use lowland_events::{
     job::{CancelRequested, Event as JobEvent},
 };
 
-use crate::job::{Assignment, Key};
+use crate::{
+    heartbeat::HEARTBEAT_MS,
+    job::{Assignment, Key},
+};
 
 /// What a job is told while it runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +59,12 @@ pub enum Command {
     Tell(Key, Order),
     /// The instance is taken for lost, though it lives: announce it under another name.
     Announce(InstanceId),
+    /// The instance is taken for lost while it was being heard: another process runs as the same worker.
+    Yield(InstanceId),
 }
+
+/// A process whose last heartbeat is not older than this, in milliseconds, was not taken for lost for its silence.
+const HEARD_MS: u64 = 2 * HEARTBEAT_MS;
 
 /// Instances and their jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,7 +108,9 @@ impl Roster {
             Event::Job(JobEvent::CancelRequested(asked)) => {
                 self.unwanted(event, asked).map_or_else(Vec::new, |command| vec![command])
             }
-            Event::Instance(InstanceEvent::Lost(_)) => self.lost(event.subject.aggregate()),
+            Event::Instance(InstanceEvent::Lost(lost)) => {
+                self.lost(event.subject.aggregate(), lost.silent_ms)
+            }
             _ => Vec::new(),
         }
     }
@@ -131,13 +141,14 @@ impl Roster {
         ours.then_some(Command::Tell(key, order))
     }
 
-    fn lost(&mut self, instance: &str) -> Vec<Command> {
+    fn lost(&mut self, instance: &str, silent_ms: u64) -> Vec<Command> {
         let Some(instance) = self.instances.keys().find(|ours| ours.as_str() == instance).cloned() else {
             return Vec::new();
         };
         let jobs = self.instances.remove(&instance).unwrap_or_default();
         let leave = jobs.into_keys().map(|key| Command::Tell(key, Order::Leave));
-        leave.chain([Command::Announce(instance)]).collect()
+        let last = if silent_ms <= HEARD_MS { Command::Yield } else { Command::Announce };
+        leave.chain([last(instance)]).collect()
     }
 
     fn attempt_of(&self, key: &Key) -> Option<u32> {

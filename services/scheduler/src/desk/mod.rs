@@ -127,7 +127,8 @@ impl Desk {
         self.has_more = true;
         for _ in 0..ROUNDS_MAX {
             let round = self.decide(clock());
-            self.has_more = !round.decided.is_empty() || !round.wanted.is_empty();
+            self.has_more =
+                !(round.decided.is_empty() && round.wanted.is_empty() && round.replies.is_empty());
             self.look_up(&round).await?;
             self.store(round.decided, clock).await?;
             self.answer(round.replies).await?;

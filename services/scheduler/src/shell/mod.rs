@@ -84,7 +84,7 @@ async fn recover(host: &Host, unsettled: &Unsettled) {
 }
 
 async fn ensure_streams(log: &SharedLog) -> Result<(), LogError> {
-    for spec in [stream::log(), stream::requests(), stream::metrics(), stream::snapshots()] {
+    for spec in stream::all() {
         log.ensure(&spec).await?;
     }
     Ok(())

@@ -73,13 +73,15 @@ impl Fleet {
                 self.arrive(model, instance, stored, ready);
                 Fitted::Well(BTreeSet::new())
             }
+            _ if self.instances.get(instance).is_some_and(|known| known.model != *model) => Fitted::Not,
             Event::Stopped(_) | Event::Lost(_) => self.depart(instance).map_or(Fitted::Not, Fitted::Well),
         }
     }
 
     /// An event of `instance` that changes nothing but its sequence.
     pub fn touch(&mut self, instance: &InstanceId, stored: &Stored) {
-        if let Some(instance) = self.instances.get_mut(instance) {
+        let of_this_model = |instance: &&mut Instance| instance.model.as_str() == stored.subject.scope();
+        if let Some(instance) = self.instances.get_mut(instance).filter(of_this_model) {
             (instance.last, instance.last_id) = (stored.sequence, stored.meta.id);
         }
     }

@@ -118,6 +118,10 @@ impl Engine for EchoEngine {
         }
     }
 
+    fn is_alive(&self) -> bool {
+        true
+    }
+
     fn token_text(&self, token: u32) -> String {
         char::from_u32(token).unwrap_or(char::REPLACEMENT_CHARACTER).into()
     }

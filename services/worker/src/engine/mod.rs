@@ -133,6 +133,9 @@ pub trait Engine: Send + Sync + 'static {
     /// long as it takes to tokenize the prompt, but does not wait for the job.
     fn start(&self, work: Work, sink: Sink) -> Result<Box<dyn Cancel>, Failure>;
 
+    /// Whether it can still take jobs.
+    fn is_alive(&self) -> bool;
+
     /// The text of one token, for people; bytes that are no text by themselves are replaced.
     fn token_text(&self, token: u32) -> String;
 }

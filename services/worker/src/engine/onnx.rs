@@ -79,6 +79,10 @@ impl Engine for OnnxEngine {
         }
     }
 
+    fn is_alive(&self) -> bool {
+        self.inner.is_alive()
+    }
+
     fn token_text(&self, token: u32) -> String {
         self.inner.text(&[token]).unwrap_or_default()
     }

@@ -62,9 +62,9 @@ fn cancelled(job: &str, on: &str, attempt: u32) -> Stored {
     stored(Subject::job(&account, &id, "cancel_requested"), body)
 }
 
-fn lost(of: &str) -> Stored {
+fn lost(of: &str, silent_ms: u64) -> Stored {
     let subject = Subject::instance(&ModelId::new("m").unwrap(), &instance(of), "lost");
-    stored(subject, Lost { silent_ms: 1, reason: "silent".into() })
+    stored(subject, Lost { silent_ms, reason: "silent".into() })
 }
 
 fn begun(command: &Command) -> Option<(&Key, u32)> {
@@ -121,8 +121,8 @@ fn a_lost_instance_leaves_its_jobs_and_comes_back_under_another_name() {
     let mut roster = two();
     roster.take(&assigned("j1", "a", 1));
     roster.take(&assigned("j2", "b", 1));
-    assert_eq!(roster.take(&lost("elsewhere")), []);
-    let commands = roster.take(&lost("a"));
+    assert_eq!(roster.take(&lost("elsewhere", 2500)), []);
+    let commands = roster.take(&lost("a", 2500));
     assert_eq!(commands, [Command::Tell(key("j1"), Order::Leave), Command::Announce(instance("a"))]);
     assert_eq!(roster.take(&assigned("j3", "a", 1)), [], "the old name takes no jobs");
     assert_eq!(roster.instances().collect::<Vec<_>>(), [&instance("b")]);
@@ -137,4 +137,11 @@ fn leaving_overrules_ending_overrules_stopping() {
             assert_eq!(a.overrules(b), i > j);
         }
     }
+}
+
+#[test]
+fn who_is_lost_while_being_heard_yields_to_the_other_process() {
+    let mut roster = two();
+    assert_eq!(roster.take(&lost("a", 400)), [Command::Yield(instance("a"))]);
+    assert!(roster.take(&assigned("j1", "a", 1)).is_empty(), "it takes no more jobs");
 }

@@ -100,6 +100,14 @@ impl Engine {
         &self.manifest
     }
 
+    /// Whether it still takes jobs: false once its thread has ended, for a bug of ours or of the library's.
+    pub fn is_alive(&self) -> bool {
+        match &self.work {
+            Work::Generate { stop, .. } => !stop.load(Ordering::Relaxed),
+            Work::Embed(_) => true,
+        }
+    }
+
     /// Sequences at once.
     pub fn slots(&self) -> usize {
         self.slots
