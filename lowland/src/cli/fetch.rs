@@ -37,6 +37,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
     let own_models = install::replacement(&fetcher).is_some();
     let wanted = wanted(&args.names, own_models)?;
     let located = wanted.iter().map(|artifact| fetcher.ensure(artifact)).collect::<Result<Vec<_>, _>>()?;
+    if args.names.is_empty() {
+        install::ensure_defaults(&fetcher, |_| true)?;
+    }
     if args.json {
         println!("{}", serde_json::to_string(&located)?);
     } else {

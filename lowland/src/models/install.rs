@@ -40,6 +40,18 @@ pub fn ensure(fetcher: &Fetcher, store: &Store, model: &Model, options: &Options
     Ok(true)
 }
 
+/// Makes sure that those of the default models that `is_wanted` names are in the store, unless the environment names one.
+pub fn ensure_defaults(fetcher: &Fetcher, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
+    if replacement(fetcher).is_some() {
+        return Ok(());
+    }
+    let store = store(fetcher);
+    for model in PINS.models.iter().filter(|model| is_wanted(&model.id)) {
+        ensure(fetcher, &store, model, &Options::default())?;
+    }
+    Ok(())
+}
+
 fn source(fetcher: &Fetcher, model: &Model) -> Result<PathBuf> {
     let artifact =
         PINS.artifact(&model.artifact).context("artifacts.toml names an artifact that it does not have")?;

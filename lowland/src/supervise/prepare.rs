@@ -3,7 +3,6 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail};
-use lowland_engine::import;
 use lowland_events::id::AccountId;
 
 use super::{
@@ -94,12 +93,7 @@ fn inference(options: &Options, fetcher: &Fetcher) -> Result<Option<Inference>> 
 
 /// The default models of those that are wanted (all, if none is named); the others have to be there.
 fn install_models(wanted: &[&String], fetcher: &Fetcher, store: &Store) -> Result<()> {
-    let is_wanted = |id: &String| wanted.is_empty() || wanted.contains(&id);
-    if install::replacement(fetcher).is_none() {
-        for model in PINS.models.iter().filter(|model| is_wanted(&model.id)) {
-            install::ensure(fetcher, store, model, &import::Options::default())?;
-        }
-    }
+    install::ensure_defaults(fetcher, |id| wanted.is_empty() || wanted.iter().any(|named| *named == id))?;
     match wanted.iter().find(|id| !store.holds(id)) {
         Some(id) => bail!("there is no model {id:?} in {}: see `lowland model list`", store.root().display()),
         None => Ok(()),
