@@ -124,6 +124,7 @@ fn binary() -> PathBuf {
         return path.into();
     }
     let cache = env::var_os("XDG_CACHE_HOME")
+        .filter(|folder| !folder.is_empty())
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
         .unwrap_or_default();

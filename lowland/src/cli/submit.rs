@@ -7,11 +7,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use lowland_events::{
-    Event, Stored,
+    Domain, Event, Filter, Stored,
     id::{AccountId, JobId},
     job::{Event as Job, Message},
     log::SharedLog,
     request::{OneOrMany, Posted},
+    stream::LOG,
 };
 
 use super::{Context, block_on, table};
@@ -126,6 +127,9 @@ fn standard_input() -> Result<String> {
     }
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
+    if text.trim().is_empty() {
+        bail!("standard input says nothing: lowland submit 'Why is the sky blue?'");
+    }
     Ok(text)
 }
 
@@ -155,6 +159,9 @@ pub(super) async fn stream(
     print: bool,
 ) -> Result<Stored> {
     let account = AccountId::new(&up.nats_user)?;
+    if log.last(LOG, &Filter::aggregate(Domain::Job, account.as_str(), job.as_str())).await?.is_some() {
+        bail!("the id {job} names an earlier job: give another one with --job, or none");
+    }
     let mut watch = Watch::open(log, &account, job).await?;
     post(up, job, request).await?;
     let last = watch

@@ -23,7 +23,10 @@ const EMBEDDER: &str = "all-minilm-l6-v2";
 
 fn cache() -> PathBuf {
     let home = || Path::new(&env::var_os("HOME").expect("HOME is set")).join(".cache");
-    env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("lowland")
+    env::var_os("XDG_CACHE_HOME")
+        .filter(|folder| !folder.is_empty())
+        .map_or_else(home, PathBuf::from)
+        .join("lowland")
 }
 
 fn model(id: &str) -> Source {

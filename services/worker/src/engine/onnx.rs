@@ -161,7 +161,7 @@ fn failure(error: &engine::Error) -> Failure {
         retry: false,
     };
     match error {
-        E::PromptTooLong { .. } => asker(ProblemCode::ContextLengthExceeded, None),
+        E::PromptTooLong { .. } => asker(ProblemCode::ContextLengthExceeded, Some("prompt".to_owned())),
         E::InputTooLong { index, .. } => {
             asker(ProblemCode::ContextLengthExceeded, Some(format!("input[{index}]")))
         }

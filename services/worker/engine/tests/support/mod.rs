@@ -19,7 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 fn cache() -> PathBuf {
     let home = || Path::new(&env::var_os("HOME").expect("HOME is set")).join(".cache");
-    env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("lowland")
+    env::var_os("XDG_CACHE_HOME")
+        .filter(|folder| !folder.is_empty())
+        .map_or_else(home, PathBuf::from)
+        .join("lowland")
 }
 
 /// `libonnxruntime.so*` in a folder of the cache.
