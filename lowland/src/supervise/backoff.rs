@@ -6,8 +6,9 @@ use std::time::Duration;
 pub const DELAY_MIN: Duration = Duration::from_millis(100);
 /// Longest wait.
 pub const DELAY_MAX: Duration = Duration::from_secs(10);
-/// A process that ran for so long before it died starts at [`DELAY_MIN`] again.
-pub const STEADY_AFTER: Duration = Duration::from_secs(60);
+/// A process that ran for so long before it died starts at [`DELAY_MIN`] again: longer than loading a model takes, so one
+/// that dies in starting is not taken for steady.
+pub const STEADY_AFTER: Duration = Duration::from_secs(10);
 
 /// Doubles from one death to the next.
 #[derive(Debug, Clone, Copy)]
