@@ -165,13 +165,21 @@ impl Given {
     }
 
     pub(crate) fn started(self, name: &str) -> Self {
+        self.resumed(name, 0)
+    }
+
+    pub(crate) fn resumed(self, name: &str, resumed_tokens: u32) -> Self {
         let (instance, attempt) = self.fence(name);
-        self.job(name, job::Started { instance, attempt, resumed_tokens: 0 })
+        self.job(name, job::Started { instance, attempt, resumed_tokens })
     }
 
     pub(crate) fn attempt_failed(self, name: &str, retry: bool) -> Self {
+        self.attempt_failed_by(name, ProblemCode::WorkerFailed, retry)
+    }
+
+    pub(crate) fn attempt_failed_by(self, name: &str, code: ProblemCode, retry: bool) -> Self {
         let (instance, attempt) = self.fence(name);
-        let problem = Problem { code: ProblemCode::WorkerFailed, message: "it broke".into(), field: None };
+        let problem = Problem { code, message: "it broke".into(), field: None };
         self.job(name, job::AttemptFailed { instance, attempt, problem, retry })
     }
 

@@ -73,7 +73,7 @@ pub const TABLE: &[(Option<Phase>, &[&str])] = &[
         Some(Phase::Started),
         &["completed", "attempt_failed", "cancel_requested", "cancelled", "expired", "failed"],
     ),
-    (Some(Phase::AttemptFailed), &["assigned", "failed", "cancelled", "expired"]),
+    (Some(Phase::AttemptFailed), &["assigned", "rejected", "failed", "cancelled", "expired"]),
     (Some(Phase::CancelRequested), &["cancelled", "completed", "attempt_failed", "expired", "failed"]),
 ];
 

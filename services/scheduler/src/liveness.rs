@@ -73,6 +73,12 @@ impl Liveness {
         self.echo.is_some_and(|echo| now.ms_since(echo.last) <= ECHO_GAP_MS)
     }
 
+    /// Whether the way from the workers to here is known to have been open for a whole lease.
+    #[must_use]
+    pub fn is_open(&self, now: Time) -> bool {
+        self.hears(now) && self.echo.is_some_and(|echo| echo.last.ms_since(echo.since) > LEASE_MS)
+    }
+
     /// Whether jobs may be given to `process`: it was heard within a lease.
     #[must_use]
     pub fn is_alive(&self, process: &InstanceId, now: Time) -> bool {
@@ -88,7 +94,7 @@ impl Liveness {
     /// Processes whose lease has run out, the most silent first. None while the way from them to here is not known to
     /// have been open for a whole lease.
     pub fn silent(&self, now: Time) -> impl Iterator<Item = &InstanceId> {
-        let open = self.hears(now) && self.echo.is_some_and(|echo| echo.last.ms_since(echo.since) > LEASE_MS);
+        let open = self.is_open(now);
         self.by_time
             .iter()
             .take_while(move |(at, _)| open && now.ms_since(*at) > LEASE_MS)

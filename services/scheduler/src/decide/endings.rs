@@ -3,8 +3,10 @@
 
 use lowland_events::{
     Event,
+    id::InstanceId,
     job::{
         AttemptFailed, CancelRequested, Cancelled, DEADLINE_REASON, Expired, Failed, Problem, ProblemCode,
+        Rejected,
     },
     meter::Usage,
 };
@@ -14,8 +16,11 @@ use crate::{
     admission::problem,
     facts::View,
     key::JobKey,
-    state::{ATTEMPTS_MAX, CANCEL_ANSWER_MS, Cancel, Job},
+    state::{ATTEMPTS_BARREN_MAX, CANCEL_ANSWER_MS, Cancel, Job, START_MS},
 };
+
+/// Characters of a worker's message that are said again.
+const MESSAGE_CHARS_MAX: usize = 500;
 
 /// How a job ends.
 pub(super) enum End<'a> {
@@ -52,17 +57,44 @@ pub(super) fn orphans(view: &View<'_>, round: &mut Round) {
             (Some(cancel), _) => end(view, round, key, job, End::wished(cancel), "its worker is gone"),
             (None, Some(instance)) => {
                 let message = "the worker that had the job fell silent, stopped or was started anew";
-                let event = AttemptFailed {
-                    instance: instance.clone(),
-                    attempt: job.attempt,
-                    problem: problem(ProblemCode::WorkerLost, None, message),
-                    retry: true,
-                };
-                round.push(key, view.on_job(job, key.subject("attempt_failed"), event, message));
+                give_up_attempt(view, round, key, job, instance, ProblemCode::WorkerLost, message);
             }
             (None, None) => {}
         }
     }
+}
+
+/// Jobs that were given to a worker that is there and does not begin: what is addressed to it may have passed it by. Not
+/// while the bus is closed, over which it could not say so.
+pub(super) fn starts(view: &View<'_>, round: &mut Round) {
+    if !view.facts.liveness.is_open(view.now) {
+        return;
+    }
+    let due = view.state.due().starts.iter().take_while(|(due, _)| *due <= view.now);
+    for (key, job) in open(view, due.map(|(_, key)| key)) {
+        if let Some(instance) = job.instance.as_ref().filter(|_| round.is_open_to(key)) {
+            let message = format!("the worker did not begin within {START_MS} ms");
+            give_up_attempt(view, round, key, job, instance, ProblemCode::WorkerFailed, &message);
+        }
+    }
+}
+
+fn give_up_attempt(
+    view: &View<'_>,
+    round: &mut Round,
+    key: &JobKey,
+    job: &Job,
+    instance: &InstanceId,
+    code: ProblemCode,
+    message: &str,
+) {
+    let event = AttemptFailed {
+        instance: instance.clone(),
+        attempt: job.attempt,
+        problem: problem(code, None, message),
+        retry: true,
+    };
+    round.push(key, view.on_job(job, key.subject("attempt_failed"), event, message));
 }
 
 /// Jobs whose last attempt failed and that get no other.
@@ -71,7 +103,9 @@ pub(super) fn endings(view: &View<'_>, round: &mut Round) {
         let Some(failure) = &job.failure else { continue };
         let (how, why) = match &job.cancel {
             Some(cancel) => (End::wished(cancel), "it was to end when its attempt failed"),
-            None if failure.retry => (End::Failed(exhausted(&failure.problem)), "its attempts are spent"),
+            None if failure.retry => {
+                (End::Failed(exhausted(job, &failure.problem)), "its attempts are spent")
+            }
             None => (End::Failed(failure.problem.clone()), "no other attempt could succeed"),
         };
         end(view, round, key, job, how, why);
@@ -144,14 +178,25 @@ pub(super) fn end(view: &View<'_>, round: &mut Round, key: &JobKey, job: &Job, h
             Cancelled { reason: reason.to_owned(), usage }.into()
         }
         End::Expired => Expired { deadline: job.submitted.deadline, usage }.into(),
+        End::Failed(problem) if is_callers(problem.code) && usage == Usage::default() => {
+            Rejected { problem }.into()
+        }
         End::Failed(problem) => Failed { problem, attempts: job.attempt, usage }.into(),
     };
     let subject = key.subject(event.name());
     round.push(key, view.on_job_because(&because, job, subject, event, why));
 }
 
-fn exhausted(last: &Problem) -> Problem {
-    let message = format!("{ATTEMPTS_MAX} attempts came to nothing; the last one: {}", last.message);
+/// Whether what was asked is at fault: a refusal that only the worker, which has the model's tokenizer, can find out.
+fn is_callers(code: ProblemCode) -> bool {
+    use ProblemCode::{ContextLengthExceeded, InvalidRequest, TooLong, WrongTask};
+    matches!(code, ContextLengthExceeded | InvalidRequest | TooLong | WrongTask)
+}
+
+fn exhausted(job: &Job, last: &Problem) -> Problem {
+    let attempts = if job.barren < ATTEMPTS_BARREN_MAX { job.attempt } else { job.barren };
+    let said: String = last.message.chars().take(MESSAGE_CHARS_MAX).collect();
+    let message = format!("{attempts} attempts came to nothing; the last one: {said}");
     problem(ProblemCode::RetriesExhausted, None, message)
 }
 

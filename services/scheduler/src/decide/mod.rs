@@ -56,6 +56,7 @@ pub fn decide(view: &View<'_>, requests: &[&Incoming]) -> Round {
     let mut round = Round::default();
     lost::instances(view, &mut round);
     endings::orphans(view, &mut round);
+    endings::starts(view, &mut round);
     endings::endings(view, &mut round);
     endings::answers(view, &mut round);
     endings::deadlines(view, &mut round);

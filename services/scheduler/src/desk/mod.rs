@@ -159,7 +159,8 @@ impl Desk {
     /// Milliseconds until time alone makes something due.
     fn wait_ms(&self, now: Time) -> u64 {
         let due = self.fold.state().due();
-        let times = [&due.deadlines, &due.answers].map(|index| index.first().map(|(time, _)| *time));
+        let times =
+            [&due.deadlines, &due.answers, &due.starts].map(|index| index.first().map(|(time, _)| *time));
         let next = times.into_iter().flatten().chain(self.tray.facts.liveness.next_silence()).min();
         match next {
             _ if self.has_more => 0,

@@ -13,6 +13,9 @@ impl State {
         } else {
             self.due.deadlines.insert((job.submitted.deadline, key.clone()));
         }
+        if job.phase == Phase::Assigned {
+            self.due.starts.insert((job.start_due(), key.clone()));
+        }
         if job.wants_place() {
             self.queue(job).enter(&key.account, &job.regions, job.ticket, key.job.clone());
         } else if job.phase == Phase::AttemptFailed {
@@ -31,6 +34,9 @@ impl State {
             self.due.answers.remove(&(answer_due(job), key.clone()));
         } else {
             self.due.deadlines.remove(&(job.submitted.deadline, key.clone()));
+        }
+        if job.phase == Phase::Assigned {
+            self.due.starts.remove(&(job.start_due(), key.clone()));
         }
         if job.wants_place() {
             self.queue(job).leave(&key.account, &job.regions, job.ticket);

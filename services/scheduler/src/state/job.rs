@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lowland_events::{
     EventId, Stored, Time,
     id::InstanceId,
-    job::{DEADLINE_REASON, Event, Problem, Submitted},
+    job::{DEADLINE_REASON, Event, Problem, ProblemCode, Submitted},
     meter::Usage,
 };
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,13 @@ use crate::{
     queue::{self, Regions},
 };
 
-/// Times that a job is given out before it is given up.
-pub const ATTEMPTS_MAX: u32 = 4;
+/// Attempts in a row that bring no token before a job is given up.
+pub const ATTEMPTS_BARREN_MAX: u32 = 4;
+/// Attempts of any kind before a job is given up: it may move often (workers that stop in good order, attempts that each
+/// bring a few tokens), but not for ever.
+pub const ATTEMPTS_MAX: u32 = 64;
+/// Time that a worker has to begin a job that it was given, in milliseconds, while the bus is open.
+pub const START_MS: u64 = 15_000;
 /// Time that a worker has to answer a cancel request before the job is ended over its head, in milliseconds.
 pub const CANCEL_ANSWER_MS: u64 = 10_000;
 
@@ -43,6 +48,12 @@ pub struct Job {
     pub price_version: Option<String>,
     /// The fence of the last attempt; 0 before the first.
     pub attempt: u32,
+    /// Attempts in a row, with the one under way, of which no token is known.
+    pub barren: u32,
+    /// Tokens that the latest attempt to begin has taken over.
+    pub resumed_tokens: u32,
+    /// When the last attempt was given out.
+    pub assigned_at: Time,
     /// Where the last attempt was given.
     pub instance: Option<InstanceId>,
     /// Where attempts came to nothing.
@@ -98,6 +109,9 @@ impl Job {
             ticket: stored.sequence,
             price_version: None,
             attempt: 0,
+            barren: 0,
+            resumed_tokens: 0,
+            assigned_at: stored.meta.time,
             instance: None,
             failed_on: Vec::new(),
             has_started: false,
@@ -126,11 +140,22 @@ impl Job {
             Event::Held(held) => self.price_version = Some(held.price_version.clone()),
             Event::Assigned(assigned) => {
                 self.attempt = assigned.attempt;
+                self.assigned_at = stored.meta.time;
+                self.barren += 1;
                 self.instance = Some(assigned.instance.clone());
                 self.failure = None;
             }
-            Event::Started(_) => self.has_started = true,
+            Event::Started(started) => {
+                self.has_started = true;
+                if started.resumed_tokens > self.resumed_tokens {
+                    self.resumed_tokens = started.resumed_tokens;
+                    self.barren = 1;
+                }
+            }
             Event::AttemptFailed(failed) => {
+                if failed.problem.code == ProblemCode::WorkerStopped {
+                    self.barren = self.barren.saturating_sub(1);
+                }
                 self.failed_on.push(failed.instance.clone());
                 self.failure = Some(Failure { problem: failed.problem.clone(), retry: failed.retry });
             }
@@ -148,10 +173,22 @@ impl Job {
             Phase::Held => true,
             Phase::AttemptFailed => {
                 let retry = self.failure.as_ref().is_some_and(|failure| failure.retry);
-                retry && self.cancel.is_none() && self.attempt < ATTEMPTS_MAX
+                retry && self.cancel.is_none() && !self.is_spent()
             }
             _ => false,
         }
+    }
+
+    /// Whether no further attempt is worth it.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.barren >= ATTEMPTS_BARREN_MAX || self.attempt >= ATTEMPTS_MAX
+    }
+
+    /// By when the worker that was given the job must have begun.
+    #[must_use]
+    pub fn start_due(&self) -> Time {
+        self.assigned_at.plus_ms(START_MS)
     }
 
     /// The service that its bounds stand for.

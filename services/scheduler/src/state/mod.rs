@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use ended::{ENDED_JOBS_MAX, Ended};
 pub use fleet::{Fitted, Fleet, Instance, Model};
-pub use job::{ATTEMPTS_MAX, CANCEL_ANSWER_MS, Cancel, Failure, Job};
+pub use job::{ATTEMPTS_BARREN_MAX, ATTEMPTS_MAX, CANCEL_ANSWER_MS, Cancel, Failure, Job, START_MS};
 
 use crate::{
     key::JobKey,
@@ -44,6 +44,8 @@ pub struct State {
 pub struct Due {
     /// Jobs by deadline, unless their worker was told already.
     pub deadlines: BTreeSet<(Time, JobKey)>,
+    /// Jobs that were given out and are not known to have begun, by when they must have.
+    pub starts: BTreeSet<(Time, JobKey)>,
     /// Jobs whose worker was told to stop, by when it must have answered.
     pub answers: BTreeSet<(Time, JobKey)>,
     /// Jobs whose last attempt failed and that get no other.
@@ -53,7 +55,7 @@ pub struct Due {
 }
 
 impl lowland_host::Keep for State {
-    const LOGIC_VERSION: u32 = 1;
+    const LOGIC_VERSION: u32 = 2;
 }
 
 impl lowland_host::State for State {

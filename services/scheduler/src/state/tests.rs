@@ -128,6 +128,7 @@ proptest! {
             let due = state.due();
             prop_assert_eq!(due.answers.len(), count(&|job| job.phase == Phase::CancelRequested));
             prop_assert_eq!(due.deadlines.len(), count(&|job| job.phase != Phase::CancelRequested));
+            prop_assert_eq!(due.starts.len(), count(&|job| job.phase == Phase::Assigned));
             prop_assert_eq!(due.orphans.len(), count(&|job| job.phase.is_with_worker() && !there(job)));
             prop_assert_eq!(
                 due.endings.len(),

@@ -13,7 +13,7 @@ use lowland_events::{
 use super::*;
 use crate::{
     given::{Given, instance, key, output, ready, submitted},
-    state::ATTEMPTS_MAX,
+    state::{ATTEMPTS_BARREN_MAX, ATTEMPTS_MAX, START_MS},
 };
 
 mod ends;
