@@ -48,6 +48,19 @@ pub enum Task {
     },
 }
 
+impl Task {
+    /// Bytes of its texts.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Chat { messages } => messages.iter().map(|m| m.role.len() + m.content.len()).sum(),
+            Self::Completion { prompt } => prompt.len(),
+            Self::Embedding { input } => input.iter().map(String::len).sum::<usize>(),
+        };
+        bytes as u64
+    }
+}
+
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

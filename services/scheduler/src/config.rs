@@ -8,6 +8,9 @@ use crate::admission::TEXT_BYTES_MAX;
 /// Jobs of one account that may wait for a place at once, unless set otherwise.
 pub const WAITING_JOBS_MAX: u64 = 10_000;
 
+/// Bytes of the texts of one account's jobs that may wait for a place at once.
+pub const WAITING_BYTES_MAX: u64 = 64 << 20;
+
 /// The scheduler's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {

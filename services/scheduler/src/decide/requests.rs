@@ -17,8 +17,10 @@ use super::{
 };
 use crate::{
     admission::{self, problem},
+    config::WAITING_BYTES_MAX,
     facts::View,
     incoming::{Ask, Incoming},
+    state::Waiting,
 };
 
 /// Deliveries after which a cancel request for a job that never appeared is answered instead of put off.
@@ -52,7 +54,7 @@ fn post(
     round: &mut Round,
     incoming: &Incoming,
     posted: &Result<request::Posted, lowland_events::codec::BodyError>,
-    admitted: &mut BTreeMap<AccountId, u64>,
+    admitted: &mut BTreeMap<AccountId, Waiting>,
 ) {
     match origin(view, incoming) {
         Some(origin) if origin == incoming.id => return round.settled.push(incoming.sequence),
@@ -64,8 +66,10 @@ fn post(
         .as_ref()
         .map_err(admission::unreadable)
         .and_then(|posted| admission::admit(view.state.fleet(), view.config, incoming, posted))
-        .and_then(|submitted| room(view, incoming, *more).map(|()| submitted));
-    *more += u64::from(admission.is_ok());
+        .and_then(|submitted| room(view, incoming, *more, submitted.task.bytes()).map(|()| submitted));
+    if let Ok(submitted) = &admission {
+        more.add(submitted.task.bytes());
+    }
     round.push(&incoming.key, begin(view, incoming, admission));
 }
 
@@ -90,14 +94,20 @@ fn origin(view: &View<'_>, incoming: &Incoming) -> Option<EventId> {
     open.or_else(|| view.state.ended().origin(key)).or_else(|| view.facts.used.get(key).copied())
 }
 
-fn room(view: &View<'_>, incoming: &Incoming, more: u64) -> Result<(), Problem> {
+/// Whether a job of `bytes` may wait beside those of the account that do, and the `more` that were admitted just now.
+fn room(view: &View<'_>, incoming: &Incoming, more: Waiting, bytes: u64) -> Result<(), Problem> {
     let most = view.config.waiting_jobs_max;
-    let waiting = view.state.waiting_jobs(&incoming.key.account) + more;
-    if waiting < most {
+    let waiting = view.state.waiting(&incoming.key.account);
+    let (jobs, waiting_bytes) = (waiting.jobs + more.jobs, waiting.bytes + more.bytes);
+    let (what, most) = if jobs >= most {
+        (format!("{jobs} jobs"), most.to_string())
+    } else if jobs > 0 && waiting_bytes + bytes > WAITING_BYTES_MAX {
+        (format!("{jobs} jobs with {waiting_bytes} bytes of text"), format!("{WAITING_BYTES_MAX} bytes"))
+    } else {
         return Ok(());
-    }
+    };
     let message = format!(
-        "{waiting} jobs of the account wait already; at most {most} may, so post it again later, under a new id"
+        "{what} of the account wait already; at most {most} may, so post it again later, under a new id"
     );
     Err(problem(ProblemCode::TooManyJobs, None, message))
 }

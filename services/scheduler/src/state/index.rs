@@ -2,7 +2,7 @@
 
 use lowland_events::{Time, id::AccountId};
 
-use super::{CANCEL_ANSWER_MS, Job, State};
+use super::{CANCEL_ANSWER_MS, Job, State, Waiting};
 use crate::{key::JobKey, lifecycle::Phase};
 
 impl State {
@@ -22,7 +22,7 @@ impl State {
             self.due.endings.insert(key.clone());
         }
         match job.instance.as_ref().filter(|_| job.phase.is_with_worker()) {
-            None => *self.waiting.entry(key.account.clone()).or_default() += 1,
+            None => self.waiting.entry(key.account.clone()).or_default().add(job.bytes),
             Some(instance) if self.fleet.instance(instance).is_some() => self.fleet.take(instance, key),
             Some(_) => drop(self.due.orphans.insert(key.clone())),
         }
@@ -44,18 +44,27 @@ impl State {
         self.due.endings.remove(key);
         self.due.orphans.remove(key);
         match job.instance.as_ref().filter(|_| job.phase.is_with_worker()) {
-            None => self.count_down(&key.account),
+            None => self.count_down(&key.account, job.bytes),
             Some(instance) => self.fleet.give_back(instance, key),
         }
     }
 
-    fn count_down(&mut self, account: &AccountId) {
-        if let Some(count) = self.waiting.get_mut(account) {
-            *count -= 1;
-            if *count == 0 {
+    fn count_down(&mut self, account: &AccountId, bytes: u64) {
+        if let Some(waiting) = self.waiting.get_mut(account) {
+            waiting.jobs -= 1;
+            waiting.bytes -= bytes;
+            if waiting.jobs == 0 {
                 self.waiting.remove(account);
             }
         }
+    }
+}
+
+impl Waiting {
+    /// One more, with texts of so many bytes.
+    pub fn add(&mut self, bytes: u64) {
+        self.jobs += 1;
+        self.bytes += bytes;
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Job {
     pub traceparent: Option<String>,
     /// What is to be done.
     pub submitted: Arc<Submitted>,
+    /// Bytes of its texts: what it costs in memory here, about.
+    pub bytes: u64,
     /// Allowed regions in order, each once.
     pub regions: Regions,
     /// Its place in line: sequence of its first event.
@@ -105,6 +107,7 @@ impl Job {
             origin: origin(stored),
             traceparent: stored.meta.traceparent.clone(),
             submitted: Arc::new(submitted.clone()),
+            bytes: submitted.task.bytes(),
             regions,
             ticket: stored.sequence,
             price_version: None,

@@ -35,8 +35,17 @@ pub struct State {
     fleet: Fleet,
     queues: BTreeMap<ModelId, Queue>,
     due: Due,
-    waiting: BTreeMap<AccountId, u64>,
+    waiting: BTreeMap<AccountId, Waiting>,
     ignored: u64,
+}
+
+/// What of an account waits for a place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Jobs.
+    pub jobs: u64,
+    /// Bytes of their texts.
+    pub bytes: u64,
 }
 
 /// Jobs about which something is to be decided, by what it is.
@@ -113,10 +122,10 @@ impl State {
         &self.due
     }
 
-    /// Jobs of `account` that no worker has.
+    /// The jobs of `account` that no worker has.
     #[must_use]
-    pub fn waiting_jobs(&self, account: &AccountId) -> u64 {
-        self.waiting.get(account).copied().unwrap_or(0)
+    pub fn waiting(&self, account: &AccountId) -> Waiting {
+        self.waiting.get(account).copied().unwrap_or_default()
     }
 
     /// Jobs that have not ended.

@@ -30,7 +30,7 @@ fn what_is_due_stands_in_the_indexes() {
     assert_eq!(state.due().answers.len(), 1);
     assert_eq!(state.due().deadlines.len(), 5);
     assert_eq!(state.ended().len(), 1);
-    assert_eq!(state.waiting_jobs(&key("a/x").account), 2);
+    assert_eq!(state.waiting(&key("a/x").account).jobs, 2);
     assert_eq!(state.queues().count(), 1);
 }
 
@@ -141,7 +141,7 @@ proptest! {
             let in_line: usize = state.queues().map(|(_, queue)| drawn(queue)).sum();
             prop_assert_eq!(in_line, count(&crate::state::Job::wants_place));
             let waiting = count(&|job| !job.phase.is_with_worker()) as u64;
-            prop_assert_eq!(state.waiting_jobs(&key("a/x").account), waiting);
+            prop_assert_eq!(state.waiting(&key("a/x").account), crate::state::Waiting { jobs: waiting, bytes: 2 * waiting });
             let taken: usize = ["w1-p1-m", "w2-p1-m"]
                 .iter()
                 .filter_map(|id| state.fleet().instance(&crate::given::instance(id)))

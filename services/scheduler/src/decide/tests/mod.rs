@@ -12,6 +12,7 @@ use lowland_events::{
 
 use super::*;
 use crate::{
+    config::WAITING_BYTES_MAX,
     given::{Given, instance, key, output, ready, submitted},
     state::{ATTEMPTS_BARREN_MAX, ATTEMPTS_MAX, START_MS},
 };

@@ -76,6 +76,25 @@ fn waiting_jobs_are_bounded_by_account_also_within_a_round() {
 }
 
 #[test]
+fn waiting_text_is_bounded_by_account() {
+    let each = 1 << 19;
+    let most = WAITING_BYTES_MAX / each;
+    let large = || Posted { prompt: Some("x".repeat(usize::try_from(each).unwrap())), ..posted() };
+    let mut given = Given::a_worker();
+    for n in 0..=most {
+        given = given.posted(n, &format!("a/{n}"), large());
+    }
+    let decided = given.posted(most + 1, "b/1", large()).when();
+    let refused: Vec<_> = decided.iter().filter(|line| line.contains("TooManyJobs")).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].starts_with(&format!("job.a.{most}.rejected")), "{refused:?}");
+    let mut given = Given::a_worker();
+    given = given.posted(1, "a/1", large());
+    given.settle();
+    assert_eq!(given.state.waiting(&key("a/1").account).bytes, each);
+}
+
+#[test]
 fn a_round_is_bounded_and_the_next_goes_on() {
     let mut given = Given::a_worker();
     for n in 0..300 {
