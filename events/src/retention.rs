@@ -52,13 +52,17 @@ pub fn plan(needed: &Needed) -> Vec<Purge> {
 /// The first sequence of the log that was stored less than `age` before `now`; the next one to come, if all are older.
 pub async fn first_young(log: &dyn Log, now: Time, age: Duration) -> Result<u64, Error> {
     let age_us = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
-    let cutoff = Time(now.0.saturating_sub(age_us));
+    first_since(log, Time(now.0.saturating_sub(age_us))).await
+}
+
+/// The first sequence of the log that was stored at `time` or later; the next one to come, if all are older.
+pub async fn first_since(log: &dyn Log, time: Time) -> Result<u64, Error> {
     let extent = log.extent(LOG).await?;
     let (mut low, mut high) = (extent.first.max(1), extent.last + 1);
     while low < high {
         let middle = low + (high - low) / 2;
         match log.read(LOG, &[], middle, 1).await?.first() {
-            Some(record) if record.stored_at < cutoff => low = record.sequence + 1,
+            Some(record) if record.stored_at < time => low = record.sequence + 1,
             Some(_) | None => high = middle,
         }
     }

@@ -89,8 +89,7 @@ struct Manifest {
 }
 
 impl Snapshot {
-    /// A snapshot of `state`. Its encoding is canonical as long as its maps are ordered (`BTreeMap`) and it holds no
-    /// float that is not a number.
+    /// A snapshot of `state`, see [`encode`].
     #[must_use]
     pub fn of<S: Serialize>(
         service: ServiceId,
@@ -99,8 +98,7 @@ impl Snapshot {
         logic_version: u32,
         state: &S,
     ) -> Self {
-        let state = codec::to_msgpack(state);
-        Self { service, stream: stream.to_owned(), position, logic_version, state }
+        Self { service, stream: stream.to_owned(), position, logic_version, state: encode(state) }
     }
 
     /// SHA-256 of the state's canonical encoding, in hexadecimal digits.
@@ -142,6 +140,13 @@ impl Snapshot {
         entries[0].expect = Some(Expect { filter: subject.filter(), last });
         entries
     }
+}
+
+/// A state in its canonical encoding: canonical as long as its maps are ordered (`BTreeMap`) and it holds no float that is
+/// not a number.
+#[must_use]
+pub fn encode<S: Serialize>(state: &S) -> Bytes {
+    codec::to_msgpack(state)
 }
 
 /// SHA-256 of a state's canonical encoding, in hexadecimal digits.

@@ -339,6 +339,23 @@ impl Filter {
         Self(format!("{ROOT}.{domain}.{scope}.{aggregate}.>"))
     }
 
+    /// The part of the pattern that lies in one domain; none if it selects nothing of it.
+    #[must_use]
+    pub fn within(&self, domain: Domain) -> Option<Self> {
+        let tokens: Vec<&str> = self.0.split('.').collect();
+        let fits = |token: &str, wanted: &str| token == "*" || token == wanted;
+        match tokens.as_slice() {
+            [">"] => Some(Self::domain(domain)),
+            [root, ">"] if fits(root, ROOT) => Some(Self::domain(domain)),
+            [root, second, rest @ ..]
+                if fits(root, ROOT) && fits(second, domain.as_str()) && !rest.is_empty() =>
+            {
+                Some(Self(format!("{ROOT}.{domain}.{}", rest.join("."))))
+            }
+            _ => None,
+        }
+    }
+
     /// The pattern as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -370,6 +387,36 @@ impl Filter {
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A text that is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "pattern {pattern:?}: {problem}; wanted are tokens with dots between them, `*` for any one, a last `>` for the rest"
+)]
+pub struct InvalidFilter {
+    /// What was given.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl FromStr for Filter {
+    type Err = InvalidFilter;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFilter> {
+        let invalid = |problem: String| InvalidFilter { pattern: text.chars().take(256).collect(), problem };
+        let tokens: Vec<&str> = text.split('.').collect();
+        for (index, token) in tokens.iter().enumerate() {
+            match *token {
+                "*" => {}
+                ">" if index + 1 == tokens.len() => {}
+                ">" => return Err(invalid("`>` stands before the end".to_owned())),
+                token => id::check("token", token).map_err(|error| invalid(error.to_string()))?,
+            }
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -406,6 +453,22 @@ mod tests {
             "lowland.job.a.b.c.d.e",
         ] {
             assert!(bad.parse::<Subject>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_read_and_cut_to_a_domain() {
+        let filter = |text: &str| text.parse::<Filter>().unwrap();
+        let within = |text: &str| filter(text).within(Domain::Job).map(|filter| filter.to_string());
+        for whole in [">", "lowland.>", "*.>", "lowland.*.>", "lowland.job.>"] {
+            assert_eq!(within(whole).as_deref(), Some("lowland.job.>"), "{whole}");
+        }
+        assert_eq!(within("lowland.*.acme.*.completed").as_deref(), Some("lowland.job.acme.*.completed"));
+        for outside in ["lowland.token.>", "other.job.>", "lowland", "lowland.job"] {
+            assert_eq!(within(outside), None, "{outside}");
+        }
+        for bad in ["", "a..b", "a.>.b", "a b", "a.b>"] {
+            assert!(bad.parse::<Filter>().is_err(), "{bad}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! A whole system: `lowland up` with NATS and every service as processes of their own, in a data folder of its own.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fs::{self, File},
     io::{BufRead, BufReader, Read},
     net::TcpListener,
@@ -17,6 +17,7 @@ use lowland_events::log::{
     jetstream::{Connection, Credentials, JetStreamLog},
 };
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::{binary, bounded, python::Python};
 
@@ -29,7 +30,22 @@ const SCRIPT_WITHIN: Duration = Duration::from_secs(600);
 /// Lines of each process's log that a failure shows.
 const LOG_LINES_SHOWN: usize = 25;
 /// Inboxes of the operator, who may read the whole log.
-const OPERATOR_INBOX: &str = "_INBOX_operator";
+pub(crate) const OPERATOR_INBOX: &str = "_INBOX_operator";
+
+/// How a system is set up.
+#[derive(Debug, Clone, Default)]
+pub struct Setting {
+    /// Worker processes.
+    pub workers: u8,
+    /// Models to serve (`echo:NAME:MS` is an echo); the default ones, if empty.
+    pub models: Vec<String>,
+    /// Jobs that a worker takes at once, if another number than its own default is wanted.
+    pub slots: Option<u32>,
+    /// The price book, if another than the sample is wanted.
+    pub prices: Option<String>,
+    /// API keys of accounts beside the tenant's own.
+    pub keys: Vec<(String, String)>,
+}
 
 /// A running system; it is stopped when this is dropped. One runs at a time: they would take each other's processor.
 pub struct System {
@@ -45,22 +61,34 @@ impl System {
     /// Starts a system with so many workers and waits until all of it is ready.
     #[must_use]
     pub fn up(workers: u8) -> Self {
+        Self::of(&Setting { workers, ..Setting::default() })
+    }
+
+    /// Starts a system and waits until all of it is ready.
+    #[must_use]
+    pub fn of(setting: &Setting) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let program = binary::path();
         let folder = tempfile::tempdir().expect("a temporary folder");
+        setting.write(&folder.path().join("data"));
         let errors = File::create(folder.path().join("up.log")).expect("a file in it");
         let (gateway, nats) = (free_port(), free_port());
-        let child = Command::new(program)
-            .args(["up", "--json", "--workers", &workers.to_string()])
+        let mut command = Command::new(binary::path());
+        command
+            .args(["up", "--json", "--workers", &setting.workers.to_string()])
             .args(["--port", &gateway.to_string(), "--nats-port", &nats.to_string(), "--data"])
             .arg(folder.path().join("data"))
             .env_remove("LOWLAND_NATS_URL")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .expect("lowland can be started");
+            .stderr(errors);
+        if !setting.models.is_empty() {
+            command.args(["--models", &setting.models.join(",")]);
+        }
+        if let Some(slots) = setting.slots {
+            command.env("LOWLAND_SLOTS", slots.to_string());
+        }
+        let child = command.spawn().expect("lowland can be started");
         let mut system =
             Self { child, stdout: None, line: String::new(), up: Value::Null, folder, _turn: turn };
         system.read_line();
@@ -99,12 +127,55 @@ impl System {
         serde_json::from_str(last).unwrap_or_else(|_| panic!("{script} made no report:\n{}", outcome.output))
     }
 
+    /// What `lowland up --json` said.
+    pub fn said(&self, key: &str) -> &str {
+        self.up[key].as_str().unwrap_or_else(|| panic!("lowland up says its {key}: {}", self.up))
+    }
+
+    /// Process ids as of now, by name; what was started again has a new one, what is dead has none.
+    pub fn pids(&self) -> BTreeMap<String, libc::pid_t> {
+        let text = fs::read(self.data().join("run/up.json")).expect("it is there while the system runs");
+        let Ok(up) = serde_json::from_slice::<Value>(&text) else { return BTreeMap::new() };
+        let pids = up["pids"].as_object().into_iter().flatten();
+        pids.filter_map(|(name, pid)| Some((name.clone(), pid.as_i64()?.try_into().ok()?))).collect()
+    }
+
+    /// The supervisor, whose children they are.
+    pub fn supervisor(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// URL of each process that answers 200 when it does its work.
+    pub fn health(&self) -> BTreeMap<String, String> {
+        let urls = self.up["health"].as_object().into_iter().flatten();
+        urls.filter_map(|(name, url)| Some((name.clone(), url.as_str()?.to_owned()))).collect()
+    }
+
+    /// Runs the `lowland` command on the system's data folder and gives what it prints.
+    pub fn command(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(binary::path());
+        command.arg("--data").arg(self.data()).args(arguments).env_remove("LOWLAND_NATS_URL");
+        let outcome = bounded::run(&mut command, SCRIPT_WITHIN).expect("lowland can be started");
+        assert!(
+            outcome.succeeded(),
+            "lowland {arguments:?} ended with {:?}:\n{}",
+            outcome.status,
+            outcome.output
+        );
+        outcome.output
+    }
+
+    /// The operator's secret on the bus.
+    pub fn operator_seed(&self) -> String {
+        let seed = fs::read_to_string(self.data().join("keys/operator.nk"));
+        seed.expect("the operator has a key").trim().to_owned()
+    }
+
     /// The log, as the operator reads it.
     pub async fn log(&self) -> SharedLog {
-        let seed = fs::read_to_string(self.data().join("keys/operator.nk")).expect("the operator has a key");
         let connection = Connection {
-            url: self.up["nats_url"].as_str().expect("an address").to_owned(),
-            credentials: Credentials::NkeySeed(seed.trim().to_owned()),
+            url: self.said("nats_url").to_owned(),
+            credentials: Credentials::NkeySeed(self.operator_seed()),
             name: "lowland tests".into(),
             inbox_prefix: Some(OPERATOR_INBOX.into()),
         };
@@ -141,6 +212,25 @@ impl System {
             eprintln!("--- the end of {}\n{}", log.display(), tail(&log));
         }
     }
+}
+
+impl Setting {
+    /// Writes the files that a new data folder begins with.
+    fn write(&self, data: &Path) {
+        fs::create_dir_all(data).expect("a folder in a temporary one");
+        if let Some(prices) = &self.prices {
+            fs::write(data.join("prices.toml"), prices).expect("a file in it");
+        }
+        let keys: String = self.keys.iter().map(|(account, key)| key_entry(account, key)).collect();
+        if !keys.is_empty() {
+            fs::write(data.join("keys.toml"), keys).expect("a file in it");
+        }
+    }
+}
+
+fn key_entry(account: &str, key: &str) -> String {
+    let digest: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("[[key]]\nsha256 = \"{digest}\"\naccount = \"{account}\"\nname = \"of the tests\"\n")
 }
 
 impl Drop for System {

@@ -38,7 +38,7 @@ fn a_plain_nats_client() {
     let (python, system) = (python(), System::up(1));
     system.play(&python, "nats_client.py", &[]);
     let audit = audit(&system);
-    assert!(audit.chains.values().any(|chain| chain == &["rejected"]), "the log keeps what was rejected");
+    assert!(audit.jobs.values().any(|job| job.names == ["rejected"]), "the log keeps what was rejected");
     system.down();
 }
 
@@ -48,11 +48,7 @@ fn forging_is_refused() {
     let report = system.play(&python, "forging.py", &[]);
     let forged = text(&report, "forged");
     let audit = audit(&system);
-    assert!(
-        audit.chains.keys().all(|(account, job)| account != "other" && job != forged),
-        "{:?}",
-        audit.chains
-    );
+    assert!(audit.jobs.keys().all(|(account, job)| account != "other" && job != forged), "{:?}", audit.jobs);
     system.down();
 }
 
@@ -106,8 +102,9 @@ fn everything_killed_in_turn_under_a_crowd() {
     assert!(!texts.is_empty());
     for (job, whole) in texts {
         audit.paid_once(account, job, "completed");
-        let written = audit.texts.get(&(account.to_owned(), job.clone()));
-        assert_eq!(written.map(String::as_str), whole.as_str(), "{job} is whole, each token once");
+        let life = audit.jobs.get(&(account.to_owned(), job.clone()));
+        let written = life.and_then(|life| life.end.as_ref()).map(|end| end.text.as_str());
+        assert_eq!(written, whole.as_str(), "{job} is whole, each token once");
     }
     system.down();
 }

@@ -132,6 +132,16 @@ pub struct Extent {
     pub first: u64,
     /// Sequence of the last message.
     pub last: u64,
+    /// Messages that are still there.
+    pub messages: u64,
+}
+
+impl Extent {
+    /// Messages that were stored once and have gone.
+    #[must_use]
+    pub fn removed(&self) -> u64 {
+        self.last.saturating_sub(self.messages)
+    }
 }
 
 /// How a durable consumer delivers.

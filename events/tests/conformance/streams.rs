@@ -69,13 +69,13 @@ pub(crate) async fn purging_takes_what_is_selected(fixture: &mut impl Fixture) {
 
 pub(crate) async fn the_extent_tells_first_and_last(fixture: &mut impl Fixture) {
     let log = with_streams(fixture, &[stream::log()]).await;
-    assert_eq!(log.extent(stream::LOG).await.unwrap(), Extent { first: 0, last: 0 });
+    assert_eq!(log.extent(stream::LOG).await.unwrap(), Extent { first: 0, last: 0, messages: 0 });
     fill(&log, 5).await;
-    assert_eq!(log.extent(stream::LOG).await.unwrap(), Extent { first: 1, last: 5 });
+    assert_eq!(log.extent(stream::LOG).await.unwrap(), Extent { first: 1, last: 5, messages: 5 });
     log.purge(stream::LOG, &Filter::domain(Domain::Job), 4).await.unwrap();
-    assert_eq!(log.extent(stream::LOG).await.unwrap(), Extent { first: 4, last: 5 });
+    assert_eq!(log.extent(stream::LOG).await.unwrap(), Extent { first: 4, last: 5, messages: 2 });
     log.purge(stream::LOG, &Filter::domain(Domain::Job), 6).await.unwrap();
-    assert_eq!(log.extent(stream::LOG).await.unwrap(), Extent { first: 6, last: 5 });
+    assert_eq!(log.extent(stream::LOG).await.unwrap(), Extent { first: 6, last: 5, messages: 0 });
 }
 
 pub(crate) async fn the_last_of_a_filter_is_found(fixture: &mut impl Fixture) {
@@ -154,7 +154,7 @@ pub(crate) async fn old_messages_go(fixture: &mut impl Fixture) {
     let log = with_streams(fixture, &[spec]).await;
     fill(&log, 3).await;
     eventually(|| async { all(&log, stream::LOG).await.is_empty() }).await;
-    assert_eq!(log.extent(stream::LOG).await.unwrap(), Extent { first: 4, last: 3 });
+    assert_eq!(log.extent(stream::LOG).await.unwrap(), Extent { first: 4, last: 3, messages: 0 });
     assert_eq!(fill(&log, 1).await, [4]);
 }
 

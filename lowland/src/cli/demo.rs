@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
     let data = Data::open(folder.path())?;
     let _lock = state::lock(&data)?;
     let screen = Rc::new(Screen { json: false, paint: Paint::for_stdout() });
-    let options = Options { port: None, nats_port: None, nats_url: None, workers: 1, models: Vec::new() };
+    let options = Options { workers: 1, ..Options::default() };
     let fetcher = context.fetcher(Progress::Shown)?;
     let plan = prepare(&data, &options, &fetcher, &|text| screen.line(&text))?;
     block_on(play(plan, screen, &args))

@@ -61,6 +61,7 @@ impl Args {
             nats_url: self.nats_url.clone(),
             workers: self.workers.into(),
             models: self.models.clone(),
+            ..Options::default()
         }
     }
 }

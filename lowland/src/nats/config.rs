@@ -19,6 +19,16 @@ const SUBSCRIPTIONS_MAX: u32 = 10_000;
 /// Name of the services' account.
 pub const SERVICES_ACCOUNT: &str = "LOWLAND";
 
+/// When what is stored is flushed to disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Flush {
+    /// Before it is acknowledged.
+    #[default]
+    Always,
+    /// Whenever nats-server does by default, every two minutes: a power cut can lose whole streams. For comparisons.
+    ByDefault,
+}
+
 /// What the configuration says.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -30,6 +40,8 @@ pub struct Server {
     pub store: PathBuf,
     /// Most bytes on disk.
     pub file_store_bytes_max: u64,
+    /// When what is stored is flushed.
+    pub flush: Flush,
     /// Who connects, beside the tenants.
     pub accounts: Accounts,
 }
@@ -56,14 +68,24 @@ impl Server {
              max_connections: {CONNECTIONS_MAX}\n\
              max_subscriptions: {SUBSCRIPTIONS_MAX}\n\
              # `always`: what is acknowledged has been flushed to disk. The default can lose whole streams in a power cut.\n\
-             jetstream {{\n  store_dir: {store}\n  sync_interval: always\n  max_memory_store: {MEMORY_STORE_BYTES_MAX}\n  max_file_store: {file}\n}}\n\
+             jetstream {{\n  store_dir: {store}\n  {sync}\n  max_memory_store: {MEMORY_STORE_BYTES_MAX}\n  max_file_store: {file}\n}}\n\
              {accounts}",
             port = self.port,
             monitor = self.monitor_port,
             store = quoted(&self.store.display().to_string()),
             file = self.file_store_bytes_max,
+            sync = self.flush.render(),
             accounts = self.accounts.render(),
         )
+    }
+}
+
+impl Flush {
+    fn render(self) -> &'static str {
+        match self {
+            Self::Always => "sync_interval: always",
+            Self::ByDefault => "",
+        }
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Inference {
     pub models: PathBuf,
     /// Models to load (`echo:NAME` is an echo); all there are, if empty.
     pub ids: Vec<String>,
+    /// Jobs at once a model and worker; the worker's own default, if absent.
+    pub slots: Option<u32>,
 }
 
 /// A tenant's secrets.
@@ -167,6 +169,9 @@ impl Plan {
             env.push(("LOWLAND_MODELS".into(), inference.models.clone().into()));
             if !inference.ids.is_empty() {
                 env.push(("LOWLAND_WORKER_MODELS".into(), inference.ids.join(",").into()));
+            }
+            if let Some(slots) = inference.slots {
+                env.push(("LOWLAND_SLOTS".into(), slots.to_string().into()));
             }
         }
         env

@@ -15,7 +15,7 @@ use crate::{
     folders::{self, Data, write_secret},
     models::{install, store::Store},
     nats::{
-        config::{Accounts, Server},
+        config::{Accounts, Flush, Server},
         keys,
         permissions::Role,
     },
@@ -35,7 +35,7 @@ pub const GATEWAY_PORT: u16 = 8080;
 pub const NATS_PORT: u16 = 4222;
 
 /// What `lowland up` was asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The gateway's port, if another than [`GATEWAY_PORT`] is wanted.
     pub port: Option<u16>,
@@ -47,6 +47,10 @@ pub struct Options {
     pub workers: usize,
     /// Models to serve; the default ones, if empty.
     pub models: Vec<String>,
+    /// Jobs at once a model and worker; the worker's own default, if absent.
+    pub slots: Option<u32>,
+    /// When our own server flushes what it stores.
+    pub flush: Flush,
 }
 
 /// Brings in what is missing, writes keys and configuration, and says how to start. Needs the run lock.
@@ -88,7 +92,12 @@ fn inference(options: &Options, fetcher: &Fetcher) -> Result<Option<Inference>> 
         let pinned = PINS.artifact("onnxruntime").context("artifacts.toml pins no onnxruntime")?;
         Some(fetcher.ensure(pinned)?.path)
     };
-    Ok(Some(Inference { library, models: store.root().to_owned(), ids: options.models.clone() }))
+    Ok(Some(Inference {
+        library,
+        models: store.root().to_owned(),
+        ids: options.models.clone(),
+        slots: options.slots,
+    }))
 }
 
 /// The default models of those that are wanted (all, if none is named); the others have to be there.
@@ -170,6 +179,7 @@ fn bus(
         monitor_port,
         store: data.nats(),
         file_store_bytes_max: file_store_bytes(data)?,
+        flush: options.flush,
         accounts,
     };
     write_secret(&config, server.render().as_bytes())?;

@@ -12,7 +12,7 @@ use lowland::{
     artifacts::{cache::Cache, fetch::Fetcher, pins::PINS, progress::Progress},
     folders::{self, Data},
     nats::{
-        config::{Accounts, Server},
+        config::{Accounts, Flush, Server},
         keys,
         permissions::Role,
     },
@@ -79,6 +79,7 @@ impl Bus {
             monitor_port,
             store: data.nats(),
             file_store_bytes_max: 1 << 30,
+            flush: Flush::default(),
             accounts: users(&data),
         };
         let config = data.run().join("nats.conf");

@@ -10,7 +10,7 @@ use lowland_events::{
     log::{self, AppendError, Consume, ConsumeSettings, Delivery},
     stream,
 };
-use lowland_host::{Decision, Error, Fold, Host, clock, commit};
+use lowland_host::{Decision, Error, Fold, Host, Keep as _, clock, commit};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::{
@@ -58,8 +58,8 @@ async fn session(host: &Host, prices: &mut PriceFile) -> Result<(), log::Error> 
     host.log.ensure(&stream::snapshots()).await?;
     let topups = [Filter::event(Domain::Request, "topup_posted")];
     let inbox = host.log.consume(stream::REQUESTS, DURABLE, &topups, ConsumeSettings::default()).await?;
-    let filters = [Filter::domain(Domain::Job), Filter::domain(Domain::Account)];
-    let fold = Fold::resume(&host.log, &host.service, stream::LOG, &filters).await?;
+    let fold = Fold::resume(&host.log, &host.service, stream::LOG, &State::filters()).await?;
+    let fold = fold.answering(&host.inspection, &host.service);
     tracing::info!(position = fold.position(), "caught up");
     Session { host, prices, fold, inbox, pending: BTreeMap::new(), source: host.source() }.run().await
 }

@@ -10,7 +10,7 @@ use lowland_events::{
     log::{self, Follow, SharedLog, Start},
     stream::{self, StreamSpec},
 };
-use lowland_host::{Fold, Host};
+use lowland_host::{Fold, Host, Keep as _};
 use tokio::sync::watch;
 
 use crate::{hub::Hub, models::Models};
@@ -33,7 +33,7 @@ pub async fn start(host: &Host, hub: &Hub) -> Result<watch::Receiver<Models>, lo
         Source::new(&host.log, stream::tokens(), Domain::Token).await?,
     );
     let (job_follow, token_follow) = (jobs.open(&host.log).await?, tokens.open(&host.log).await?);
-    let fold = open_models(&host.log).await?;
+    let fold = open_models(host).await?;
     let (sender, receiver) = watch::channel(fold.state().clone());
     tokio::spawn(jobs.run(host.clone(), hub.clone(), job_follow));
     tokio::spawn(tokens.run(host.clone(), hub.clone(), token_follow));
@@ -97,8 +97,9 @@ impl Source {
     }
 }
 
-async fn open_models(log: &SharedLog) -> Result<Fold<Models>, log::Error> {
-    Fold::open(log, stream::LOG, &[Filter::domain(Domain::Instance)]).await
+async fn open_models(host: &Host) -> Result<Fold<Models>, log::Error> {
+    let fold = Fold::open(&host.log, stream::LOG, &Models::filters()).await?;
+    Ok(fold.answering(&host.inspection, &host.service))
 }
 
 async fn run_models(host: Host, mut fold: Fold<Models>, sender: watch::Sender<Models>) {
@@ -119,7 +120,7 @@ async fn run_models(host: Host, mut fold: Fold<Models>, sender: watch::Sender<Mo
 async fn models_again(host: &Host) -> Option<Fold<Models>> {
     loop {
         pause(host).await?;
-        match open_models(&host.log).await {
+        match open_models(host).await {
             Ok(fold) => return Some(fold),
             Err(error) => trouble(host, stream::LOG, &error),
         }

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lowland_events::{
-    Event, Stored, Time,
+    Domain, Event, Stored, Time,
     id::InstanceId,
     instance::{Ability, Event as Instance, Ready},
 };
-use lowland_host::State;
+use lowland_host::{Keep, State};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::render::seconds;
 
 /// The models that are there, with the instances that offer each.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Models(BTreeMap<String, BTreeMap<InstanceId, (Ready, Time)>>);
 
 impl State for Models {
@@ -31,7 +32,17 @@ impl State for Models {
     }
 }
 
+impl Keep for Models {
+    const LOGIC_VERSION: u32 = 1;
+    const DOMAINS: &'static [Domain] = &[Domain::Instance];
+}
+
 impl Models {
+    /// Instances that are there, of all models.
+    pub fn instances(&self) -> impl Iterator<Item = (&InstanceId, &Ready)> {
+        self.0.values().flatten().map(|(id, (ready, _))| (id, ready))
+    }
+
     fn remove(&mut self, model: &str, instance: &InstanceId) {
         if let Some(instances) = self.0.get_mut(model) {
             instances.remove(instance);

@@ -6,6 +6,8 @@ use lowland_events::{
     log::{self, Follow, Record, SharedLog, Start},
 };
 
+use crate::inspect::{self, Inspector};
+
 /// What a service knows, and how an event changes it.
 pub trait State: Default + Send {
     /// Changes the state by one event. Pure: no clock, no randomness, no I/O. An event that does not fit the state is
@@ -23,6 +25,8 @@ pub struct Fold<S> {
     pub(crate) unkept: u64,
     /// Bytes that it took when it was last set aside.
     pub(crate) kept_bytes: u64,
+    /// Where questions for the state come from, if they may come.
+    pub(crate) inspector: Option<Inspector<S>>,
 }
 
 impl<S: State> Fold<S> {
@@ -40,7 +44,8 @@ impl<S: State> Fold<S> {
         position: u64,
     ) -> Result<Self, log::Error> {
         let follow = log.follow(stream, filters, Start::At(position + 1)).await?;
-        let mut fold = Self { state, position, stream: stream.to_owned(), follow, unkept: 0, kept_bytes: 0 };
+        let stream = stream.to_owned();
+        let mut fold = Self { state, position, stream, follow, unkept: 0, kept_bytes: 0, inspector: None };
         while !fold.follow.caught_up() {
             fold.next().await?;
         }
@@ -63,9 +68,18 @@ impl<S: State> Fold<S> {
     }
 
     /// Waits for the next event, takes it into the state and gives it out; nothing for a record whose subject
-    /// is not one of ours. Cancel-safe.
+    /// is not one of ours. Questions for the state are answered meanwhile. Cancel-safe.
     pub async fn next(&mut self) -> Result<Option<Stored>, log::Error> {
-        let record = self.follow.next().await?;
+        let record = loop {
+            tokio::select! {
+                record = self.follow.next() => break record?,
+                question = inspect::asked(&mut self.inspector) => {
+                    if let Some(inspector) = &self.inspector {
+                        inspector.answer(question, &self.stream, self.position, &self.state);
+                    }
+                }
+            }
+        };
         Ok(self.apply(&record))
     }
 
@@ -81,15 +95,23 @@ impl<S: State> Fold<S> {
     fn apply(&mut self, record: &Record) -> Option<Stored> {
         self.position = record.sequence;
         self.unkept += 1;
-        let event = Stored::try_from(record).or_else(|error| {
-            tracing::warn!(stream = record.stream, sequence = record.sequence, %error, "a record cannot be read");
-            match error {
-                Undecodable::Body { subject, .. } => Ok(Stored::opaque(record, *subject)),
-                Undecodable::Subject(_) => Err(()),
-            }
-        });
-        let event = event.ok()?;
+        let event = event_of(record)?;
         self.state.evolve(&event);
         Some(event)
+    }
+}
+
+/// The event that a fold takes a record for: one whose body cannot be read still moves its aggregate on; nothing for a
+/// record whose subject is not one of ours.
+#[must_use]
+pub fn event_of(record: &Record) -> Option<Stored> {
+    let error = match Stored::try_from(record) {
+        Ok(event) => return Some(event),
+        Err(error) => error,
+    };
+    tracing::warn!(stream = record.stream, sequence = record.sequence, %error, "a record cannot be read");
+    match error {
+        Undecodable::Body { subject, .. } => Some(Stored::opaque(record, *subject)),
+        Undecodable::Subject(_) => None,
     }
 }

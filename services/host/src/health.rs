@@ -1,4 +1,4 @@
-//! Health over HTTP: `/healthz` (the process runs) and `/readyz` (it does its work, or why not).
+//! Health over HTTP: `/healthz` (the process runs), `/readyz` (it does its work, or why not), `/state` (what it knows).
 
 use std::{
     net::SocketAddr,
@@ -8,7 +8,10 @@ use std::{
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use tokio_util::sync::CancellationToken;
 
-use crate::Error;
+use crate::{
+    Error,
+    inspect::{self, Inspection},
+};
 
 /// Whether the service does its work. Clones share the answer.
 #[derive(Debug, Clone)]
@@ -43,14 +46,20 @@ impl Health {
 }
 
 /// Answers health questions on `address` until `stop`.
-pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken) -> Result<(), Error> {
+pub async fn serve(
+    address: SocketAddr,
+    health: Health,
+    inspection: Inspection,
+    stop: CancellationToken,
+) -> Result<(), Error> {
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .map_err(Error::io(format!("binding the health port {address}")))?;
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
-        .with_state(health);
+        .with_state(health)
+        .merge(inspect::routes(inspection));
     tokio::spawn(async move {
         let server = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = server.await {

@@ -9,6 +9,7 @@ pub mod commit;
 pub mod error;
 pub mod fold;
 pub mod health;
+pub mod inspect;
 pub mod keep;
 pub mod settings;
 pub mod signals;
@@ -16,9 +17,11 @@ pub mod telemetry;
 
 mod service;
 
+pub use clock::Clock;
 pub use commit::{Decision, commit};
 pub use error::Error;
 pub use fold::{Fold, State};
+pub use inspect::Inspection;
 pub use keep::Keep;
 pub use service::{Host, Service, run};
 pub use settings::Settings;

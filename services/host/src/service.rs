@@ -12,7 +12,8 @@ use lowland_events::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error, Settings,
+    Error, Inspection, Settings,
+    clock::Clock,
     health::{self, Health},
     signals,
     telemetry::{self, Figures},
@@ -46,8 +47,12 @@ pub struct Host {
     pub instance: InstanceId,
     /// Whether the service does its work.
     pub health: Health,
+    /// Where operators ask for the service's state.
+    pub inspection: Inspection,
     /// The process's figures.
     pub figures: Figures,
+    /// What it tells the time by.
+    pub clock: Clock,
     /// Cancelled when the service is to stop.
     pub stop: CancellationToken,
 }
@@ -67,7 +72,9 @@ impl Host {
             service: ServiceId::new(service).expect("a service's name is a valid id"),
             instance: new_instance(service),
             health: Health::default(),
+            inspection: Inspection::default(),
             figures: Figures::default(),
+            clock: Clock::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -141,9 +148,9 @@ pub fn run<S: Service>() -> Result<(), Error> {
 
 async fn start<S: Service>(common: Common, config: S::Config) -> Result<(), Error> {
     let stop = signals::stop_token()?;
-    let health = Health::default();
+    let (health, inspection) = (Health::default(), Inspection::default());
     if let Some(address) = common.health {
-        health::serve(address, health.clone(), stop.clone()).await?;
+        health::serve(address, health.clone(), inspection.clone(), stop.clone()).await?;
     }
     let instance = new_instance(S::NAME);
     let connection = Connection {
@@ -158,8 +165,9 @@ async fn start<S: Service>(common: Common, config: S::Config) -> Result<(), Erro
     };
     tracing::info!(%instance, "connected");
     let service = ServiceId::new(S::NAME).expect("a service's name is a valid id");
-    let figures = Figures::default();
-    S::serve(Host { log: Arc::new(log), service, instance, health, figures, stop }, config).await
+    let (figures, clock) = (Figures::default(), Clock::default());
+    let host = Host { log: Arc::new(log), service, instance, health, inspection, figures, clock, stop };
+    S::serve(host, config).await
 }
 
 /// An id for this process that no other process ever has.

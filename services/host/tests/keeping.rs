@@ -29,6 +29,7 @@ impl State for Reasons {
 
 impl Keep for Reasons {
     const LOGIC_VERSION: u32 = 1;
+    const DOMAINS: &'static [Domain] = &[Domain::Instance];
 }
 
 /// The same state, folded by newer logic.
@@ -43,6 +44,7 @@ impl State for Newer {
 
 impl Keep for Newer {
     const LOGIC_VERSION: u32 = 2;
+    const DOMAINS: &'static [Domain] = &[Domain::Instance];
 }
 
 fn entry(n: u64) -> lowland_events::log::Entry {

@@ -165,6 +165,8 @@ pub(super) struct StreamState {
     pub(super) first_seq: u64,
     /// Sequence of the last message.
     pub(super) last_seq: u64,
+    /// Messages that are still there.
+    pub(super) messages: u64,
 }
 
 /// Asks for a stream's configuration and state.

@@ -242,7 +242,7 @@ fn read_record(message: Message) -> Result<Record, Unheard> {
 /// First and last sequence of the stream.
 pub(super) async fn extent(line: &Line, stream: &str) -> Result<Extent, Error> {
     let state = api::info(line, stream).await.map_err(|failure| failure.about(stream))?.state;
-    Ok(Extent { first: state.first_seq, last: state.last_seq })
+    Ok(Extent { first: state.first_seq, last: state.last_seq, messages: state.messages })
 }
 
 #[derive(Deserialize)]

@@ -59,7 +59,8 @@ impl Stream {
 
     pub(super) fn extent(&self) -> Extent {
         let first = self.kept.keys().next().copied();
-        Extent { first: first.unwrap_or(if self.last == 0 { 0 } else { self.last + 1 }), last: self.last }
+        let gone = if self.last == 0 { 0 } else { self.last + 1 };
+        Extent { first: first.unwrap_or(gone), last: self.last, messages: self.kept.len() as u64 }
     }
 
     pub(super) fn record(&self, sequence: u64) -> Option<Record> {

@@ -7,7 +7,7 @@ mod account;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lowland_events::{Event, Stored, account as money, id::AccountId, job, meter::Usage};
+use lowland_events::{Domain, Event, Stored, account as money, id::AccountId, job, meter::Usage};
 use lowland_host::fold;
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +98,7 @@ impl State {
 
 impl lowland_host::Keep for State {
     const LOGIC_VERSION: u32 = 1;
+    const DOMAINS: &'static [Domain] = &[Domain::Job, Domain::Account];
 }
 
 impl fold::State for State {

@@ -11,11 +11,11 @@ use std::{pin::pin, time::Duration};
 
 use futures::FutureExt;
 use lowland_events::{
-    Domain, Filter, Time,
+    Time,
     log::{AppendError, Error as LogError},
     stream,
 };
-use lowland_host::{Fold, Host};
+use lowland_host::{Fold, Host, Keep as _};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
@@ -62,8 +62,8 @@ pub struct Desk {
 impl Desk {
     /// A desk with everything that the log says; whoever is named there has a whole lease from `now` on.
     pub async fn open(host: Host, config: Config, now: Time) -> Result<Self, LogError> {
-        let filters = [Domain::Job, Domain::Instance].map(Filter::domain);
-        let fold = Fold::<State>::resume(&host.log, &host.service, stream::LOG, &filters).await?;
+        let fold = Fold::<State>::resume(&host.log, &host.service, stream::LOG, &State::filters()).await?;
+        let fold = fold.answering(&host.inspection, &host.service);
         let mut tray = Tray::new(host.instance.clone());
         fold.state().fleet().processes().for_each(|process| tray.facts.liveness.expect(process, now));
         let config = config.for_payloads_of(host.log.payload_bytes_max());

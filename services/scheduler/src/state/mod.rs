@@ -65,6 +65,7 @@ pub struct Due {
 
 impl lowland_host::Keep for State {
     const LOGIC_VERSION: u32 = 2;
+    const DOMAINS: &'static [Domain] = &[Domain::Job, Domain::Instance];
 }
 
 impl lowland_host::State for State {
