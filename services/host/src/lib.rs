@@ -11,9 +11,11 @@ pub mod fold;
 pub mod health;
 pub mod inspect;
 pub mod keep;
+pub mod logging;
 pub mod settings;
 pub mod signals;
 pub mod telemetry;
+pub mod trace;
 
 mod service;
 
@@ -25,3 +27,4 @@ pub use inspect::Inspection;
 pub use keep::Keep;
 pub use service::{Host, Service, run};
 pub use settings::Settings;
+pub use trace::Tracer;
