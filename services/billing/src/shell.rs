@@ -10,7 +10,7 @@ use lowland_events::{
     log::{self, AppendError, Consume, ConsumeSettings, Delivery},
     stream,
 };
-use lowland_host::{Decision, Error, Fold, Host, Keep as _, clock, commit};
+use lowland_host::{Decision, Error, Fold, Host, Keep as _, commit};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::{
@@ -134,7 +134,7 @@ impl Session<'_> {
     }
 
     fn facts<'a>(&'a self, topups: &'a [Request]) -> Facts<'a> {
-        Facts { book: self.prices.book(), topups, source: &self.source, now: clock::now() }
+        Facts { book: self.prices.book(), topups, source: &self.source, now: self.host.clock.now() }
     }
 
     /// Stores what was decided and reads on: whether there may be more to decide before something else happens.

@@ -12,7 +12,7 @@ use lowland_events::{
     instance::{Ready, Stopped},
     log::{AppendError, Entry},
 };
-use lowland_host::{Error, Host, clock};
+use lowland_host::{Error, Host};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -218,7 +218,7 @@ impl Desk {
 
     fn draft(&self, engine: &Arc<dyn Engine>, of: &InstanceId, name: &str, what: impl Into<Event>) -> Draft {
         let subject = Subject::instance(&engine.model().id, of, name);
-        Draft::new(subject, what, of.as_str(), &self.bus.source, clock::now())
+        Draft::new(subject, what, of.as_str(), &self.bus.source, self.bus.clock.now())
     }
 
     /// Appends until there is an answer; says whether it is stored.

@@ -16,12 +16,12 @@ use lowland_host::telemetry::Figures;
 use serde_bytes::ByteBuf;
 use tokio::{
     sync::{mpsc, watch},
-    task::spawn_blocking,
+    task::{JoinError, spawn_blocking},
 };
 
 use crate::{
     bus::{Bus, Verdict},
-    engine::{Cancel, Delta, Engine, Failure, Generate, Logprob, Outcome, Progress, Prompt, Work},
+    engine::{Cancel, Delta, Engine, Failure, Generate, Logprob, Outcome, Progress, Prompt, Sink, Work},
     job::{Assignment, Ending},
     publication::{self, Piece},
     publisher::Publisher,
@@ -129,10 +129,7 @@ impl Attempt {
         let work = self.order_of_work()?;
         let (report, reports) = mpsc::unbounded_channel();
         let engine = Arc::clone(&self.engine);
-        let start = spawn_blocking(move || {
-            let sink = Box::new(move |progress| drop(report.send(progress)));
-            engine.start(work, sink).map(Running)
-        });
+        let start = start(engine, work, Box::new(move |progress| drop(report.send(progress))));
         let said = self.bus.append(&self.of, job::Event::Started(started), &mut self.tip);
         let (running, said) = tokio::join!(start, said);
         match said {
@@ -233,6 +230,14 @@ impl Attempt {
         let output = Box::new(Output { text, tokens, logprobs, vectors: Vec::new() });
         Ok(Ending::Completed { finish, output, usage: publication.usage() })
     }
+}
+
+/// Starts the job in the engine: on a thread of its own, if that takes the engine a while.
+async fn start(engine: Arc<dyn Engine>, work: Work, sink: Sink) -> Result<Result<Running, Failure>, JoinError> {
+    if engine.starts_at_once() {
+        return Ok(engine.start(work, sink).map(Running));
+    }
+    spawn_blocking(move || engine.start(work, sink).map(Running)).await
 }
 
 /// Waits for an order.
