@@ -15,6 +15,7 @@ use crate::{
     Error, Inspection, Settings,
     clock::Clock,
     health::{self, Health},
+    keep::EVENTS_BETWEEN_MIN,
     signals,
     telemetry::{self, Figures},
 };
@@ -53,6 +54,8 @@ pub struct Host {
     pub figures: Figures,
     /// What it tells the time by.
     pub clock: Clock,
+    /// Fewest events from one snapshot of its state to the next: [`EVENTS_BETWEEN_MIN`], but for simulations.
+    pub keep_after: u64,
     /// Cancelled when the service is to stop.
     pub stop: CancellationToken,
 }
@@ -75,6 +78,7 @@ impl Host {
             inspection: Inspection::default(),
             figures: Figures::default(),
             clock: Clock::default(),
+            keep_after: EVENTS_BETWEEN_MIN,
             stop: CancellationToken::new(),
         }
     }
@@ -166,7 +170,8 @@ async fn start<S: Service>(common: Common, config: S::Config) -> Result<(), Erro
     tracing::info!(%instance, "connected");
     let service = ServiceId::new(S::NAME).expect("a service's name is a valid id");
     let (figures, clock) = (Figures::default(), Clock::default());
-    let host = Host { log: Arc::new(log), service, instance, health, inspection, figures, clock, stop };
+    let (log, keep_after) = (Arc::new(log), EVENTS_BETWEEN_MIN);
+    let host = Host { log, service, instance, health, inspection, figures, clock, keep_after, stop };
     S::serve(host, config).await
 }
 

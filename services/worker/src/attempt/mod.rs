@@ -114,8 +114,9 @@ impl Attempt {
                 return Err(Exit::Ordered(Order::Leave));
             }
             tokio::select! {
-                () = self.publisher.drive() => {}
+                biased;
                 order = ordered(&mut self.orders) => return Err(Exit::Ordered(order)),
+                () = self.publisher.drive() => {}
             }
         }
         Ok(())
@@ -169,7 +170,15 @@ impl Attempt {
         let mut heard = Vec::with_capacity(REPORTS_AT_ONCE);
         loop {
             tokio::select! {
+                // In this order, so that every run is the same. The publisher steps once in a while, so it keeps no report
+                // waiting; an engine that reports without a pause would keep the publisher waiting.
+                biased;
                 order = ordered(&mut self.orders) => return Err(Exit::Ordered(order)),
+                () = self.publisher.drive() => {
+                    if self.publisher.publication.is_fenced() {
+                        return Err(Exit::Ordered(Order::Leave));
+                    }
+                }
                 count = reports.recv_many(&mut heard, REPORTS_AT_ONCE) => {
                     if count == 0 {
                         return Err(Ending::broken("the engine dropped the job without a word").into());
@@ -178,11 +187,6 @@ impl Attempt {
                         if let Some(done) = self.hear(report) {
                             return Ok(done);
                         }
-                    }
-                }
-                () = self.publisher.drive() => {
-                    if self.publisher.publication.is_fenced() {
-                        return Err(Exit::Ordered(Order::Leave));
                     }
                 }
             }
@@ -233,7 +237,11 @@ impl Attempt {
 }
 
 /// Starts the job in the engine: on a thread of its own, if that takes the engine a while.
-async fn start(engine: Arc<dyn Engine>, work: Work, sink: Sink) -> Result<Result<Running, Failure>, JoinError> {
+async fn start(
+    engine: Arc<dyn Engine>,
+    work: Work,
+    sink: Sink,
+) -> Result<Result<Running, Failure>, JoinError> {
     if engine.starts_at_once() {
         return Ok(engine.start(work, sink).map(Running));
     }
