@@ -155,6 +155,12 @@ impl Audit {
         assert_eq!(self.topups, self.ledger.topups, "each top-up is entered, once");
     }
 
+    /// What was entered for a top-up.
+    #[must_use]
+    pub fn topup(&self, key: &Key) -> Option<i128> {
+        self.ledger.topups.get(key).copied()
+    }
+
     /// Holds that `job` of `account` ended as `outcome` and was paid for once; gives what it had delivered.
     pub fn paid_once(&self, account: &str, job: &str, outcome: &str) -> &Usage {
         let key = (account.to_owned(), job.to_owned());
