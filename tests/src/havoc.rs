@@ -9,7 +9,7 @@ use std::{
 use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::system::System;
+use crate::site::Site;
 
 /// The processes of a system with so many workers, as its supervisor calls them.
 #[must_use]
@@ -91,7 +91,7 @@ impl Schedule {
     }
 
     /// Strikes the processes of `system`; gives what was struck, by name.
-    pub fn strike(&self, system: &System) -> Vec<String> {
+    pub fn strike(&self, system: &Site) -> Vec<String> {
         self.0.iter().flat_map(|blow| blow.strike(system)).collect()
     }
 }
@@ -105,7 +105,7 @@ impl Blow {
         Self { after_ms: chance.random_range(PAUSES_MS), victims, how }
     }
 
-    fn strike(&self, system: &System) -> Vec<String> {
+    fn strike(&self, system: &Site) -> Vec<String> {
         sleep(Duration::from_millis(self.after_ms));
         let found: Vec<_> = self.victims.iter().filter_map(|name| Some((name, pid(system, name)?))).collect();
         let (first, then) = match self.how {
@@ -124,7 +124,7 @@ impl Blow {
 }
 
 /// The process called `name`, once it is there.
-fn pid(system: &System, name: &str) -> Option<libc::pid_t> {
+fn pid(system: &Site, name: &str) -> Option<libc::pid_t> {
     let deadline = Instant::now() + VICTIM_WITHIN;
     loop {
         let found = system.pids().get(name).copied().filter(|pid| signal(*pid, 0));

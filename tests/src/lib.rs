@@ -9,6 +9,7 @@ pub mod bounded;
 pub mod havoc;
 pub mod load;
 pub mod python;
+pub mod site;
 pub mod system;
 pub mod told;
 

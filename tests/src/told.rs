@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use crate::{
     audit::{Account, Audit, End},
     load::{Heard, Http, Read, Report},
-    system::System,
+    site::Site,
 };
 
 /// Longest wait until everything is ready again, a supervisor's longest pause and a slow machine included.
@@ -51,7 +51,7 @@ pub struct Tally {
 }
 
 /// Waits until every process of `system` does its work.
-pub async fn ready(system: &System) {
+pub async fn ready(system: &Site) {
     let (http, deadline) = (Http::new(system.said("gateway_url")), Instant::now() + READY_WITHIN);
     for (name, url) in system.health() {
         while !http.answers(&url).await {
@@ -110,7 +110,7 @@ fn same(heard: &Heard, read: &Read, end: &End, what: &str) {
 }
 
 /// Holds `lowland balance` and `lowland invoice` to the books that were kept from the log, and every hold to be closed.
-pub fn money(system: &System, audit: &Audit) {
+pub fn money(system: &Site, audit: &Audit) {
     let accounts = audit.ledger.accounts();
     let balances = json(&system.command(&["balance", "--json"]));
     for (name, account) in &accounts {
@@ -139,13 +139,13 @@ fn invoice(invoice: &Value, name: &str, account: &Account) {
 }
 
 /// Holds the states of scheduler and billing, after all their restarts, to a fold of the log from its beginning.
-pub async fn states(system: &System) {
+pub async fn states(system: &Site) {
     let log = system.log().await;
     state::<lowland_scheduler::state::State>(system, &log, "scheduler").await;
     state::<lowland_billing::State>(system, &log, "billing").await;
 }
 
-async fn state<S: Keep>(system: &System, log: &SharedLog, name: &str) {
+async fn state<S: Keep>(system: &Site, log: &SharedLog, name: &str) {
     let url = system.health()[name].replace("/readyz", "/state");
     let http = Http::new(system.said("gateway_url"));
     let answer = http.json(&url).await.unwrap_or_else(|| panic!("{name} tells its state"));
@@ -171,7 +171,7 @@ async fn folded<S: Keep>(log: &SharedLog, to: u64) -> S {
 }
 
 /// The worker that a job was given to last.
-pub async fn writer(system: &System) -> Option<String> {
+pub async fn writer(system: &Site) -> Option<String> {
     let jobs = [Filter::domain(Domain::Job)];
     let page = system.log().await.read(stream::LOG, &jobs, 1, PAGE).await.expect("the log can be read");
     let events = page.iter().map(|record| Stored::try_from(record).expect("the log holds our events alone"));

@@ -5,13 +5,7 @@
 //! many blows (some 3 s each), `$LOWLAND_FAULT_RUNS` makes the test of a lost worker repeat so often and say how long
 //! each took. A failure prints the seed, the blows and the ends of all logs.
 
-use std::{
-    env,
-    fmt::Debug,
-    str::FromStr,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{env, fmt::Debug, str::FromStr, thread::sleep, time::Duration};
 
 use lowland_scheduler::liveness::LEASE_MS;
 use lowland_tests::{
@@ -195,17 +189,27 @@ fn anything_at_any_time() {
 }
 
 #[test]
-fn a_lost_workers_job_goes_on_within_the_lease() {
-    let runs = setting("LOWLAND_FAULT_RUNS", 2);
-    let mut pauses: Vec<Duration> = (0..runs).map(|_| pause_of_a_lost_worker()).collect();
+fn a_killed_workers_job_goes_on_elsewhere() {
+    goes_on_elsewhere("killed", libc::SIGKILL);
+}
+
+#[test]
+fn a_silent_workers_job_goes_on_elsewhere() {
+    goes_on_elsewhere("silent", libc::SIGSTOP);
+}
+
+/// A killed worker is back in a moment and says itself that it has lost its jobs; a silent one's lease has to pass.
+fn goes_on_elsewhere(what: &str, end: libc::c_int) {
+    let runs = setting("LOWLAND_FAULT_RUNS", 1);
+    let mut pauses: Vec<Duration> = (0..runs).map(|_| pause_of_a_worker_gone(end)).collect();
     pauses.sort_unstable();
-    println!("a client's pause when its worker is killed, over {runs} runs: {pauses:?}");
+    println!("a client's pause when its worker is {what}, over {runs} runs: {pauses:?}");
     let bound = Duration::from_millis(LEASE_MS) + TAKEN_UP_MARGIN;
     assert!(pauses.iter().all(|pause| *pause < bound), "each within {bound:?}");
 }
 
-/// Kills the worker of the one job in mid-stream; gives the longest time that the stream paused.
-fn pause_of_a_lost_worker() -> Duration {
+/// Ends the worker of the one job in mid-stream; gives the longest time that the stream paused.
+fn pause_of_a_worker_gone(end: libc::c_int) -> Duration {
     let (system, runtime) = (up(), runtime());
     let mix = Mix { tokens: (300, 300), cancelled_of_100: 0, hurried_of_100: 0, soon_ms: 1 };
     let one = accounts(&system)[..1].to_vec();
@@ -213,14 +217,15 @@ fn pause_of_a_lost_worker() -> Duration {
     let load = runtime.block_on(Load::begin(&system, &crowd));
     sleep(UNDISTURBED);
     let worker = runtime.block_on(told::writer(&system)).expect("somebody writes");
-    let begun = Instant::now();
-    assert!(signal(system.pids()[&format!("worker-{worker}")], libc::SIGKILL));
+    let pid = system.pids()[&format!("worker-{worker}")];
+    assert!(signal(pid, end));
     let report = runtime.block_on(load.end());
+    if end == libc::SIGSTOP {
+        signal(pid, libc::SIGCONT);
+    }
     let tally = runtime.block_on(settled(&system, &report));
     assert_eq!((tally.lost, tally.resumed), (1, 1), "one attempt was lost, and gone on with: {tally:?}");
     let pauses = report.jobs.values().filter_map(|heard| heard.read.as_ref()).map(|read| read.longest_pause);
-    let pause = pauses.max().expect("a caller read");
-    assert!(pause < begun.elapsed());
     system.down();
-    pause
+    pauses.max().expect("a caller read")
 }

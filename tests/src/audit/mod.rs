@@ -4,6 +4,8 @@
 mod jobs;
 mod ledger;
 mod prices;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

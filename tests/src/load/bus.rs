@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::{AGAIN, Ask, Heard, Mix, Notes, PATIENCE};
-use crate::system::System;
+use crate::site::Site;
 
 /// Longest wait for the stream's acknowledgement before the same is published again.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(3);
@@ -30,7 +30,7 @@ pub(super) struct Publisher {
 
 impl Publisher {
     /// Connects as the tenant of `system`.
-    pub(super) async fn of(system: &System, number: usize, notes: Notes) -> Self {
+    pub(super) async fn of(system: &Site, number: usize, notes: Notes) -> Self {
         let (user, password) = (system.said("nats_user"), system.said("nats_password"));
         let options = ConnectOptions::with_user_and_password(user.into(), password.into())
             .request_timeout(Some(ACKNOWLEDGED_WITHIN))

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 pub use ask::{Ask, Mix};
 pub use http::Http;
 
-use crate::{audit::Key, system::System};
+use crate::{audit::Key, site::Site};
 
 /// Longest time that a client waits for what it was promised.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -108,7 +108,7 @@ pub struct Load {
 
 impl Load {
     /// Sends the crowd in; it must be called within a runtime.
-    pub async fn begin(system: &System, crowd: &Crowd) -> Self {
+    pub async fn begin(system: &Site, crowd: &Crowd) -> Self {
         let notes = Notes { report: Arc::default(), over: Arc::default() };
         let mut clients = JoinSet::new();
         let http = Http::new(system.said("gateway_url"));
