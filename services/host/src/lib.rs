@@ -23,5 +23,5 @@ pub use error::Error;
 pub use fold::{Fold, State};
 pub use inspect::Inspection;
 pub use keep::Keep;
-pub use service::{Host, Service, run};
+pub use service::{Host, Service, run, run_with};
 pub use settings::Settings;

@@ -134,9 +134,13 @@ fn credentials(
     }
 }
 
-/// Runs the service until it is told to stop. The `main` of `lowland serve NAME`.
+/// Runs the service with the settings of this process's environment.
 pub fn run<S: Service>() -> Result<(), Error> {
-    let mut settings = Settings::from_env();
+    run_with::<S>(Settings::from_env())
+}
+
+/// Runs the service until it is told to stop. The `main` of `lowland serve NAME`.
+pub fn run_with<S: Service>(mut settings: Settings) -> Result<(), Error> {
     let common = common(&mut settings);
     let config = S::config(&mut settings);
     settings.finish()?;
