@@ -10,7 +10,7 @@ use lowland_events::{
     log::{self, AppendError, Consume, ConsumeSettings, Delivery},
     stream,
 };
-use lowland_host::{Decision, Error, Fold, Host, Keep as _, clock, commit};
+use lowland_host::{Decision, Error, Fold, Host, Keep as _, commit};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::{
@@ -36,6 +36,7 @@ pub(crate) async fn serve(host: Host, mut prices: PriceFile) -> Result<(), Error
     let stop = host.stop.clone();
     loop {
         let ended = tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
             ended = session(&host, &mut prices) => ended,
         };
@@ -46,6 +47,7 @@ pub(crate) async fn serve(host: Host, mut prices: PriceFile) -> Result<(), Error
         tracing::warn!(%error, "beginning anew");
         host.health.not_ready(error.to_string());
         tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
             () = sleep(RETRY) => {}
         }
@@ -80,12 +82,14 @@ impl Session<'_> {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.settle().await?;
-            self.fold.keep_when_due(&self.host.log, &self.host.service);
+            self.fold.keep_when_due(self.host);
             self.host.health.ready();
             tokio::select! {
-                event = self.fold.next() => { event?; }
-                delivery = self.inbox.next() => self.take(delivery?).await,
+                // In this order, so that every run is the same; what is seldom comes first, and the rest is drained below.
+                biased;
                 _ = look.tick() => self.refresh_prices(),
+                delivery = self.inbox.next() => self.take(delivery?).await,
+                event = self.fold.next() => { event?; }
             }
             self.drain().await?;
         }
@@ -134,7 +138,7 @@ impl Session<'_> {
     }
 
     fn facts<'a>(&'a self, topups: &'a [Request]) -> Facts<'a> {
-        Facts { book: self.prices.book(), topups, source: &self.source, now: clock::now() }
+        Facts { book: self.prices.book(), topups, source: &self.source, now: self.host.clock.now() }
     }
 
     /// Stores what was decided and reads on: whether there may be more to decide before something else happens.

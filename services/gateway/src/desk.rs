@@ -9,7 +9,7 @@ use lowland_events::{
     request::{self, CancelRequested, Posted},
     stream::REQUESTS,
 };
-use lowland_host::clock;
+use lowland_host::{Clock, Host};
 
 use crate::{error::ApiError, hub::Key};
 
@@ -32,14 +32,15 @@ pub enum Placed {
 pub struct Desk {
     log: SharedLog,
     source: String,
+    clock: Clock,
     within: Duration,
 }
 
 impl Desk {
-    /// A desk that writes in the name of `source`; the log must have taken a request `within` that time.
+    /// A desk that writes in the name of `host`; the log must have taken a request `within` that time.
     #[must_use]
-    pub fn new(log: SharedLog, source: String, within: Duration) -> Self {
-        Self { log, source, within }
+    pub fn new(host: &Host, within: Duration) -> Self {
+        Self { log: host.log.clone(), source: host.source(), clock: host.clock.clone(), within }
     }
 
     /// Posts `posted` as the job `key`. With `once`, only if nothing was ever posted under that id.
@@ -94,7 +95,7 @@ impl Desk {
     fn draft(&self, key: &Key, event: Event) -> Draft {
         let subject = Subject::request(&key.account, &key.job, event.name());
         let cause = format!("{}/{}/{}", Domain::Request, key.account, key.job);
-        Draft::new(subject, event, &cause, &self.source, clock::now())
+        Draft::new(subject, event, &cause, &self.source, self.clock.now())
     }
 
     /// Appends, again while the log doesn't answer, for at most `within`.

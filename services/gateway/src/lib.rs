@@ -84,7 +84,7 @@ fn app(
     keys: channel::Receiver<Keys>,
     models: channel::Receiver<Models>,
 ) -> App {
-    let desk = Desk::new(host.log.clone(), host.source(), config.post_within);
+    let desk = Desk::new(&host, config.post_within);
     let departures = Departures::new(hub.clone(), desk.clone(), host.clone(), config.resume_grace);
     let limits = Limits::new(config.requests_max, config.account_requests_max, &host.figures);
     let bodies_too_large = host.figures.counter("bodies_too_large");

@@ -72,12 +72,14 @@ impl<S: State> Fold<S> {
     pub async fn next(&mut self) -> Result<Option<Stored>, log::Error> {
         let record = loop {
             tokio::select! {
-                record = self.follow.next() => break record?,
+                // In this order, so that every run is the same; questions are few and bounded, so the log is not kept waiting.
+                biased;
                 question = inspect::asked(&mut self.inspector) => {
                     if let Some(inspector) = &self.inspector {
                         inspector.answer(question, &self.stream, self.position, &self.state);
                     }
                 }
+                record = self.follow.next() => break record?,
             }
         };
         Ok(self.apply(&record))

@@ -25,6 +25,6 @@ pub use error::Error;
 pub use fold::{Fold, State};
 pub use inspect::Inspection;
 pub use keep::Keep;
-pub use service::{Host, Service, run};
+pub use service::{Host, Service, run, run_with};
 pub use settings::Settings;
 pub use trace::Tracer;

@@ -15,6 +15,7 @@ use crate::{
     Error, Inspection, Settings,
     clock::Clock,
     health::{self, Health},
+    keep::EVENTS_BETWEEN_MIN,
     logging, signals,
     telemetry::Figures,
     trace::{TraceConfig, Tracer},
@@ -56,6 +57,8 @@ pub struct Host {
     pub tracer: Tracer,
     /// What it tells the time by.
     pub clock: Clock,
+    /// Fewest events from one snapshot of its state to the next: [`EVENTS_BETWEEN_MIN`], but for simulations.
+    pub keep_after: u64,
     /// Cancelled when the service is to stop.
     pub stop: CancellationToken,
 }
@@ -79,6 +82,7 @@ impl Host {
             figures: Figures::default(),
             tracer: Tracer::off(),
             clock: Clock::default(),
+            keep_after: EVENTS_BETWEEN_MIN,
             stop: CancellationToken::new(),
         }
     }
@@ -136,9 +140,13 @@ fn credentials(
     }
 }
 
-/// Runs the service until it is told to stop. The `main` of `lowland serve NAME`.
+/// Runs the service with the settings of this process's environment.
 pub fn run<S: Service>() -> Result<(), Error> {
-    let mut settings = Settings::from_env();
+    run_with::<S>(Settings::from_env())
+}
+
+/// Runs the service until it is told to stop. The `main` of `lowland serve NAME`.
+pub fn run_with<S: Service>(mut settings: Settings) -> Result<(), Error> {
     let common = common(&mut settings);
     let config = S::config(&mut settings);
     settings.finish()?;
@@ -174,8 +182,8 @@ async fn start<S: Service>(common: Common, config: S::Config, instance: Instance
     tracing::info!(%instance, "connected");
     let service = ServiceId::new(S::NAME).expect("a service's name is a valid id");
     let (clock, spans) = (Clock::default(), tracer.clone());
-    let host =
-        Host { log: Arc::new(log), service, instance, health, inspection, figures, tracer, clock, stop };
+    let (log, keep_after) = (Arc::new(log), EVENTS_BETWEEN_MIN);
+    let host = Host { log, service, instance, health, inspection, figures, tracer, clock, keep_after, stop };
     let outcome = S::serve(host, config).await;
     spans.close().await;
     outcome

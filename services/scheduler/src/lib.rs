@@ -24,7 +24,7 @@ pub mod state;
 mod given;
 
 pub use config::Config;
-use lowland_host::{Error, Host, Service, Settings, clock};
+use lowland_host::{Error, Host, Service, Settings};
 
 /// The scheduler as a service.
 pub struct Scheduler;
@@ -38,6 +38,7 @@ impl Service for Scheduler {
     }
 
     async fn serve(host: Host, config: Config) -> Result<(), Error> {
-        shell::run(host, config, clock::now).await
+        let clock = host.clock.clone();
+        shell::run(host, config, move || clock.now()).await
     }
 }

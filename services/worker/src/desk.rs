@@ -1,10 +1,6 @@
 //! The worker's desk: takes what comes, gives each job a task, announces instances, and clears up at the end.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lowland_events::{
     Draft, Event, Subject,
@@ -12,7 +8,7 @@ use lowland_events::{
     instance::{Ready, Stopped},
     log::{AppendError, Entry},
 };
-use lowland_host::{Error, Host, clock};
+use lowland_host::{Error, Host};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -46,7 +42,7 @@ pub(crate) struct Desk {
     bus: Bus,
     roster: Roster,
     engines: BTreeMap<InstanceId, Arc<dyn Engine>>,
-    orders: HashMap<Key, (u32, watch::Sender<Order>)>,
+    orders: BTreeMap<Key, (u32, watch::Sender<Order>)>,
     jobs: JoinSet<(Key, u32)>,
     instances: u32,
     stopping: bool,
@@ -60,7 +56,7 @@ impl Desk {
             config,
             roster: Roster::default(),
             engines: BTreeMap::new(),
-            orders: HashMap::new(),
+            orders: BTreeMap::new(),
             jobs: JoinSet::new(),
             instances: 0,
             stopping: false,
@@ -84,11 +80,10 @@ impl Desk {
         let mut loading = true;
         loop {
             tokio::select! {
+                // In this order, so that every run is the same: engines are few and jobs bounded by their slots, so neither
+                // keeps the mail waiting for long.
+                biased;
                 () = stop.cancelled() => return Ok(()),
-                event = mail.next() => {
-                    let commands = self.roster.take(&event);
-                    self.obey_all(commands).await?;
-                }
                 Some(ended) = self.jobs.join_next() => self.ended(ended)?,
                 engine = loaded.recv(), if loading => match engine {
                     Some(Ok(engine)) => self.announce(engine).await,
@@ -99,6 +94,10 @@ impl Desk {
                     }
                     None => return Err(Error::Other(problems.join("\n"))),
                 },
+                event = mail.next() => {
+                    let commands = self.roster.take(&event);
+                    self.obey_all(commands).await?;
+                }
             }
         }
     }
@@ -191,6 +190,7 @@ impl Desk {
             self.engines.insert(instance.clone(), Arc::clone(&engine));
             let ready = self.draft(&engine, &instance, "ready", self.ready(engine.model()));
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 said = self.say(&ready, ready.entry_after(0)) => {
                     if said {
@@ -218,7 +218,7 @@ impl Desk {
 
     fn draft(&self, engine: &Arc<dyn Engine>, of: &InstanceId, name: &str, what: impl Into<Event>) -> Draft {
         let subject = Subject::instance(&engine.model().id, of, name);
-        Draft::new(subject, what, of.as_str(), &self.bus.source, clock::now())
+        Draft::new(subject, what, of.as_str(), &self.bus.source, self.bus.clock.now())
     }
 
     /// Appends until there is an answer; says whether it is stored.
@@ -256,11 +256,12 @@ impl Desk {
     async fn end_jobs(&mut self, mail: &mut Mail) {
         while !self.jobs.is_empty() {
             let outcome = tokio::select! {
+                biased;
+                Some(ended) = self.jobs.join_next() => self.ended(ended),
                 event = mail.next() => {
                     let commands = self.roster.take(&event);
                     self.obey_all(commands).await
                 }
-                Some(ended) = self.jobs.join_next() => self.ended(ended),
             };
             if let Err(error) = outcome {
                 tracing::warn!(%error, "while stopping");

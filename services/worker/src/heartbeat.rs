@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lowland_events::{Draft, Event, Subject, log::AppendError, metric, stream};
-use lowland_host::{Host, clock};
+use lowland_host::Host;
 use tokio::{sync::Semaphore, time::Instant};
 
 /// Time from one heartbeat to the next: a lease outlasts three that go missing.
@@ -36,7 +36,7 @@ async fn send(host: &Host, sampled: metric::Sampled, number: u64) {
     let subject = Subject::metric(&host.service, &host.instance, "sampled");
     let event: Event = sampled.into();
     let cause = format!("{}/{number}", host.instance);
-    let draft = Draft::new(subject, event, &cause, &host.source(), clock::now());
+    let draft = Draft::new(subject, event, &cause, &host.source(), host.clock.now());
     match host.log.append(draft.entry()).await {
         Ok(_) if host.health.problem().as_deref() == Some(UNHEARD) => host.health.ready(),
         Ok(_) => {}

@@ -46,17 +46,37 @@ impl Service for Worker {
     }
 
     async fn serve(host: Host, config: Config) -> Result<(), Error> {
-        host.health.not_ready("connecting");
-        let stop = host.stop.clone();
-        let mail = tokio::select! {
-            mail = begin(&host.log, &config) => mail?,
-            () = stop.cancelled() => return Ok(()),
-        };
-        let _beating = Beating(tokio::spawn(heartbeat::beat(host.clone())).abort_handle());
-        host.health.not_ready("loading models");
-        let loaded = load(config.clone());
-        Desk::new(host, config).serve(mail, loaded).await
+        work(host, config, load).await
     }
+}
+
+impl Worker {
+    /// Serves with engines that are there already, in place of those that the settings name.
+    pub async fn serve_engines(
+        host: Host,
+        config: Config,
+        engines: Vec<Arc<dyn Engine>>,
+    ) -> Result<(), Error> {
+        work(host, config, |_| at_hand(engines)).await
+    }
+}
+
+async fn work(
+    host: Host,
+    config: Config,
+    load: impl FnOnce(Config) -> mpsc::Receiver<Loaded>,
+) -> Result<(), Error> {
+    host.health.not_ready("connecting");
+    let stop = host.stop.clone();
+    let mail = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        mail = begin(&host.log, &config) => mail?,
+    };
+    let _beating = Beating(tokio::spawn(heartbeat::beat(host.clone())).abort_handle());
+    host.health.not_ready("loading models");
+    let loaded = load(config.clone());
+    Desk::new(host, config).serve(mail, loaded).await
 }
 
 /// Stops the heartbeat when the worker has ended.
@@ -99,6 +119,14 @@ fn load(config: Config) -> mpsc::Receiver<Loaded> {
         }
     });
     engines
+}
+
+fn at_hand(engines: Vec<Arc<dyn Engine>>) -> mpsc::Receiver<Loaded> {
+    let (loaded, receiver) = mpsc::channel(engines.len().max(1));
+    for engine in engines {
+        loaded.try_send(Ok(engine)).expect("there is room for each");
+    }
+    receiver
 }
 
 fn open(source: &Source, config: &Config) -> Loaded {

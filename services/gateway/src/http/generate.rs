@@ -9,7 +9,6 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
-use lowland_host::clock;
 use tokio::time::{Instant, timeout_at};
 
 use super::{App, about, auth::Caller, body, feed::Feed, session::Session, wish::Wish};
@@ -82,7 +81,8 @@ async fn read(
 async fn answer(app: &App, asked: Asked) -> Result<Response, ApiError> {
     let Asked { permit, key, generation, wish } = asked;
     let Generation { posted, form, stream, aliases } = generation;
-    let head = Head { job: key.job.clone(), form, model: posted.model.clone(), created: clock::now() };
+    let head =
+        Head { job: key.job.clone(), form, model: posted.model.clone(), created: app.host.clock.now() };
     let Some(stream) = stream else {
         let session = Session::place(app, permit, &key, posted, wish, Interest::Job).await?;
         return whole(session, head, &aliases).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lowland_events::{Domain, Filter, Time, log, request::Posted, stream::LOG};
-use lowland_host::clock;
+use lowland_host::Clock;
 use tokio::time::Instant;
 
 use super::{App, wish::Wish};
@@ -38,18 +38,20 @@ struct Limit {
     grace: Duration,
     /// Whether the job's own deadline is known.
     known: bool,
+    clock: Clock,
 }
 
 impl Limit {
     /// Until the job says its deadline, what the caller allows counts.
     fn allowed(app: &App, allowed_ms: Option<u64>) -> Self {
         let grace = app.config.answer_grace;
-        Self { by: after(allowed_ms.unwrap_or(DEADLINE_MS_DEFAULT)) + grace, grace, known: false }
+        let by = after(allowed_ms.unwrap_or(DEADLINE_MS_DEFAULT)) + grace;
+        Self { by, grace, known: false, clock: app.host.clock.clone() }
     }
 
     fn learn(&mut self, deadline: Time) {
         if !self.known {
-            self.by = after(deadline.ms_since(clock::now())) + self.grace;
+            self.by = after(deadline.ms_since(self.clock.now())) + self.grace;
             self.known = true;
         }
     }

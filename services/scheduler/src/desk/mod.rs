@@ -101,6 +101,8 @@ impl Desk {
             let mut timer = pin!(sleep(wait));
             loop {
                 tokio::select! {
+                    // In this order, so that every run is the same; whatever comes first, the rest is taken in below.
+                    biased;
                     event = &mut next => {
                         event?.iter().for_each(|event| tray.note(event, clock()));
                         break;
@@ -139,7 +141,7 @@ impl Desk {
             }
         }
         self.sum_up();
-        self.fold.keep_when_due(&self.host.log, &self.host.service);
+        self.fold.keep_when_due(&self.host);
         Ok(())
     }
 

@@ -30,8 +30,9 @@ pub async fn run(
 ) -> Result<(), Error> {
     let stop = host.stop.clone();
     tokio::select! {
-        result = work(host, config, clock) => result,
+        biased;
         () = stop.cancelled() => Ok(()),
+        result = work(host, config, clock) => result,
     }
 }
 
@@ -50,10 +51,11 @@ async fn work(
     tracing::info!("the log is folded; at work");
     loop {
         let outcome = tokio::select! {
-            outcome = turn(&mut desk, &mut inputs, &clock) => outcome,
+            biased;
             Some(ended) = tasks.join_next() => {
                 return Err(Error::Other(format!("a task that never ends has ended: {ended:?}")));
             }
+            outcome = turn(&mut desk, &mut inputs, &clock) => outcome,
         };
         match outcome {
             Ok(()) if desk.hears(clock()) => host.health.ready(),

@@ -16,12 +16,12 @@ use lowland_host::telemetry::Figures;
 use serde_bytes::ByteBuf;
 use tokio::{
     sync::{mpsc, watch},
-    task::spawn_blocking,
+    task::{JoinError, spawn_blocking},
 };
 
 use crate::{
     bus::{Bus, Verdict},
-    engine::{Cancel, Delta, Engine, Failure, Generate, Logprob, Outcome, Progress, Prompt, Work},
+    engine::{Cancel, Delta, Engine, Failure, Generate, Logprob, Outcome, Progress, Prompt, Sink, Work},
     job::{Assignment, Ending},
     publication::{self, Piece},
     publisher::Publisher,
@@ -114,8 +114,9 @@ impl Attempt {
                 return Err(Exit::Ordered(Order::Leave));
             }
             tokio::select! {
-                () = self.publisher.drive() => {}
+                biased;
                 order = ordered(&mut self.orders) => return Err(Exit::Ordered(order)),
+                () = self.publisher.drive() => {}
             }
         }
         Ok(())
@@ -129,10 +130,7 @@ impl Attempt {
         let work = self.order_of_work()?;
         let (report, reports) = mpsc::unbounded_channel();
         let engine = Arc::clone(&self.engine);
-        let start = spawn_blocking(move || {
-            let sink = Box::new(move |progress| drop(report.send(progress)));
-            engine.start(work, sink).map(Running)
-        });
+        let start = start(engine, work, Box::new(move |progress| drop(report.send(progress))));
         let said = self.bus.append(&self.of, job::Event::Started(started), &mut self.tip);
         let (running, said) = tokio::join!(start, said);
         match said {
@@ -172,7 +170,15 @@ impl Attempt {
         let mut heard = Vec::with_capacity(REPORTS_AT_ONCE);
         loop {
             tokio::select! {
+                // In this order, so that every run is the same. The publisher steps once in a while, so it keeps no report
+                // waiting; an engine that reports without a pause would keep the publisher waiting.
+                biased;
                 order = ordered(&mut self.orders) => return Err(Exit::Ordered(order)),
+                () = self.publisher.drive() => {
+                    if self.publisher.publication.is_fenced() {
+                        return Err(Exit::Ordered(Order::Leave));
+                    }
+                }
                 count = reports.recv_many(&mut heard, REPORTS_AT_ONCE) => {
                     if count == 0 {
                         return Err(Ending::broken("the engine dropped the job without a word").into());
@@ -181,11 +187,6 @@ impl Attempt {
                         if let Some(done) = self.hear(report) {
                             return Ok(done);
                         }
-                    }
-                }
-                () = self.publisher.drive() => {
-                    if self.publisher.publication.is_fenced() {
-                        return Err(Exit::Ordered(Order::Leave));
                     }
                 }
             }
@@ -233,6 +234,18 @@ impl Attempt {
         let output = Box::new(Output { text, tokens, logprobs, vectors: Vec::new() });
         Ok(Ending::Completed { finish, output, usage: publication.usage() })
     }
+}
+
+/// Starts the job in the engine: on a thread of its own, if that takes the engine a while.
+async fn start(
+    engine: Arc<dyn Engine>,
+    work: Work,
+    sink: Sink,
+) -> Result<Result<Running, Failure>, JoinError> {
+    if engine.starts_at_once() {
+        return Ok(engine.start(work, sink).map(Running));
+    }
+    spawn_blocking(move || engine.start(work, sink).map(Running)).await
 }
 
 /// Waits for an order.
