@@ -22,12 +22,14 @@ pub mod model;
 pub mod money;
 pub mod nats;
 pub mod prune;
+pub mod replay;
 pub mod reset;
 pub mod serve;
 pub mod setup;
 pub mod status;
 pub mod submit;
 pub mod up;
+pub mod why;
 
 /// Inference flows to where it is cheap: models served by separate processes that talk only through an event log.
 #[derive(Debug, Parser)]
@@ -66,6 +68,8 @@ pub enum Command {
     Logs(logs::Args),
     Chat(chat::Args),
     Submit(submit::Args),
+    Why(why::Args),
+    Replay(replay::Args),
     Balance(money::BalanceArgs),
     Topup(money::TopupArgs),
     Invoice(money::InvoiceArgs),
@@ -116,6 +120,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(&context, args),
         Command::Chat(args) => chat::run(&context, args),
         Command::Submit(args) => submit::run(&context, args),
+        Command::Why(args) => why::run(&context, args),
+        Command::Replay(args) => replay::run(&context, args),
         Command::Balance(args) => money::balance(&context, args),
         Command::Topup(args) => money::topup(&context, args),
         Command::Invoice(args) => money::invoices(&context, args),

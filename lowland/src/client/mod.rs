@@ -17,9 +17,13 @@ use crate::{
 
 pub mod chain;
 pub mod credit;
+pub mod document;
 pub mod post;
+pub mod replay;
 pub mod sse;
 pub mod watch;
+pub mod when;
+pub mod why;
 
 /// What runs on the data folder; an error where nothing does.
 pub fn running(data: &Data) -> Result<Up> {
