@@ -59,7 +59,7 @@ async fn session(host: &Host, prices: &mut PriceFile) -> Result<(), log::Error> 
     let topups = [Filter::event(Domain::Request, "topup_posted")];
     let inbox = host.log.consume(stream::REQUESTS, DURABLE, &topups, ConsumeSettings::default()).await?;
     let fold = Fold::resume(&host.log, &host.service, stream::LOG, &State::filters()).await?;
-    let fold = fold.answering(&host.inspection, &host.service);
+    let fold = fold.answering(&host.inspection, &host.service).measured(&host.figures, &host.clock);
     tracing::info!(position = fold.position(), "caught up");
     Session { host, prices, fold, inbox, pending: BTreeMap::new(), source: host.source() }.run().await
 }

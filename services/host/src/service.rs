@@ -12,11 +12,12 @@ use lowland_events::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error, Inspection, Settings,
+    Error, Figures, Inspection, Settings,
     clock::Clock,
     health::{self, Health},
-    signals,
-    telemetry::{self, Figures},
+    measured::measured,
+    sampler::{self, Sampling},
+    signals, telemetry,
 };
 
 /// Longest wait, at the end, for what still blocks a thread (a model that is being loaded).
@@ -29,6 +30,9 @@ pub trait Service {
     /// Its own settings.
     type Config: Send;
 
+    /// Whether it publishes its figures itself, with signs of life between.
+    const BEATS: bool = false;
+
     /// Reads its settings; what is wrong is noted in `settings`.
     fn config(settings: &mut Settings) -> Self::Config;
 
@@ -39,8 +43,10 @@ pub trait Service {
 /// What a service is given. Clones share everything.
 #[derive(Clone)]
 pub struct Host {
-    /// The log.
+    /// The log; what is appended to it is measured.
     pub log: SharedLog,
+    /// The same log, unmeasured: for the samples of what is measured.
+    pub(crate) bus: SharedLog,
     /// The service's name.
     pub service: ServiceId,
     /// This process; never used twice.
@@ -66,14 +72,16 @@ impl Host {
 
     /// A host over any log, for tests: nothing is bound, no signal is heard.
     #[must_use]
-    pub fn over(log: SharedLog, service: &str) -> Self {
+    pub fn over(bus: SharedLog, service: &str) -> Self {
+        let figures = Figures::default();
         Self {
-            log,
+            log: measured(Arc::clone(&bus), &figures),
+            bus,
             service: ServiceId::new(service).expect("a service's name is a valid id"),
             instance: new_instance(service),
             health: Health::default(),
             inspection: Inspection::default(),
-            figures: Figures::default(),
+            figures,
             clock: Clock::default(),
             stop: CancellationToken::new(),
         }
@@ -148,9 +156,9 @@ pub fn run<S: Service>() -> Result<(), Error> {
 
 async fn start<S: Service>(common: Common, config: S::Config) -> Result<(), Error> {
     let stop = signals::stop_token()?;
-    let (health, inspection) = (Health::default(), Inspection::default());
+    let (health, inspection, figures) = (Health::default(), Inspection::default(), Figures::default());
     if let Some(address) = common.health {
-        health::serve(address, health.clone(), inspection.clone(), stop.clone()).await?;
+        health::serve(address, health.clone(), inspection.clone(), figures.clone(), stop.clone()).await?;
     }
     let instance = new_instance(S::NAME);
     let connection = Connection {
@@ -159,14 +167,15 @@ async fn start<S: Service>(common: Common, config: S::Config) -> Result<(), Erro
         name: format!("lowland {}", S::NAME),
         inbox_prefix: common.inbox_prefix,
     };
-    let log = tokio::select! {
-        log = JetStreamLog::connect(&connection) => log?,
+    let bus: SharedLog = tokio::select! {
+        log = JetStreamLog::connect(&connection) => Arc::new(log?),
         () = stop.cancelled() => return Ok(()),
     };
     tracing::info!(%instance, "connected");
     let service = ServiceId::new(S::NAME).expect("a service's name is a valid id");
-    let (figures, clock) = (Figures::default(), Clock::default());
-    let host = Host { log: Arc::new(log), service, instance, health, inspection, figures, clock, stop };
+    let (log, clock) = (measured(Arc::clone(&bus), &figures), Clock::default());
+    let host = Host { log, bus, service, instance, health, inspection, figures, clock, stop };
+    let _sampling = (!S::BEATS).then(|| Sampling::of(sampler::sample(host.clone())));
     S::serve(host, config).await
 }
 

@@ -31,6 +31,7 @@ pub struct Scheduler;
 
 impl Service for Scheduler {
     const NAME: &'static str = "scheduler";
+    const BEATS: bool = true;
     type Config = Config;
 
     fn config(settings: &mut Settings) -> Config {

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod engine;
+pub mod figures;
 pub mod job;
 pub mod publication;
 pub mod roster;
@@ -23,8 +24,8 @@ use lowland_events::{
     log::{self, SharedLog},
     stream,
 };
-use lowland_host::{Error, Host, Service, Settings};
-use tokio::{sync::mpsc, task::AbortHandle};
+use lowland_host::{Error, Host, Service, Settings, sampler::Sampling};
+use tokio::sync::mpsc;
 
 pub use config::{Config, Source};
 pub use heartbeat::HEARTBEAT_MS;
@@ -39,6 +40,7 @@ pub struct Worker;
 
 impl Service for Worker {
     const NAME: &'static str = "worker";
+    const BEATS: bool = true;
     type Config = Config;
 
     fn config(settings: &mut Settings) -> Config {
@@ -52,19 +54,10 @@ impl Service for Worker {
             mail = begin(&host.log, &config) => mail?,
             () = stop.cancelled() => return Ok(()),
         };
-        let _beating = Beating(tokio::spawn(heartbeat::beat(host.clone())).abort_handle());
+        let _beating = Sampling::of(heartbeat::beat(host.clone()));
         host.health.not_ready("loading models");
         let loaded = load(config.clone());
         Desk::new(host, config).serve(mail, loaded).await
-    }
-}
-
-/// Stops the heartbeat when the worker has ended.
-struct Beating(AbortHandle);
-
-impl Drop for Beating {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -63,7 +63,7 @@ impl Desk {
     /// A desk with everything that the log says; whoever is named there has a whole lease from `now` on.
     pub async fn open(host: Host, config: Config, now: Time) -> Result<Self, LogError> {
         let fold = Fold::<State>::resume(&host.log, &host.service, stream::LOG, &State::filters()).await?;
-        let fold = fold.answering(&host.inspection, &host.service);
+        let fold = fold.answering(&host.inspection, &host.service).measured(&host.figures, &host.clock);
         let mut tray = Tray::new(host.instance.clone());
         fold.state().fleet().processes().for_each(|process| tray.facts.liveness.expect(process, now));
         let config = config.for_payloads_of(host.log.payload_bytes_max());
