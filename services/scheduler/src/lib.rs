@@ -11,6 +11,7 @@ pub mod config;
 pub mod decide;
 pub mod desk;
 pub mod facts;
+pub mod figures;
 pub mod incoming;
 pub mod key;
 pub mod lifecycle;

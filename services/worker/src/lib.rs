@@ -20,10 +20,7 @@ mod publisher;
 
 use std::sync::Arc;
 
-use lowland_events::{
-    log::{self, SharedLog},
-    stream,
-};
+use lowland_events::{log, stream};
 use lowland_host::{Error, Host, Service, Settings, sampler::Sampling};
 use tokio::sync::mpsc;
 
@@ -51,7 +48,7 @@ impl Service for Worker {
         host.health.not_ready("connecting");
         let stop = host.stop.clone();
         let mail = tokio::select! {
-            mail = begin(&host.log, &config) => mail?,
+            mail = begin(&host, &config) => mail?,
             () = stop.cancelled() => return Ok(()),
         };
         let _beating = Sampling::of(heartbeat::beat(host.clone()));
@@ -62,9 +59,9 @@ impl Service for Worker {
 }
 
 /// Makes the streams that live in the server's memory, and follows what is addressed to this worker.
-async fn begin(log: &SharedLog, config: &Config) -> Result<Mail, Error> {
+async fn begin(host: &Host, config: &Config) -> Result<Mail, Error> {
     loop {
-        match prepare(log, config).await {
+        match prepare(host, config).await {
             Ok(mail) => return Ok(mail),
             Err(error @ log::Error::Clash { .. }) => return Err(error.into()),
             Err(error) => {
@@ -75,10 +72,10 @@ async fn begin(log: &SharedLog, config: &Config) -> Result<Mail, Error> {
     }
 }
 
-async fn prepare(log: &SharedLog, config: &Config) -> Result<Mail, log::Error> {
-    log.ensure(&stream::tokens()).await?;
-    log.ensure(&stream::metrics()).await?;
-    Mail::open(log, &config.worker).await
+async fn prepare(host: &Host, config: &Config) -> Result<Mail, log::Error> {
+    host.log.ensure(&stream::tokens()).await?;
+    host.log.ensure(&stream::metrics()).await?;
+    Mail::open(&host.log, &config.worker, host.figures.bound("mail")).await
 }
 
 /// Loads one model after the other, on a thread of its own.

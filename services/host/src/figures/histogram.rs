@@ -61,6 +61,9 @@ impl Histogram {
 
     /// Records the same value so many times.
     pub fn record_n(&self, value: u64, times: u64) {
+        if times == 0 {
+            return;
+        }
         let highest = self.0.scale.unit.highest();
         if value > highest {
             self.0.clamped.add(times);

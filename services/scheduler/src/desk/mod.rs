@@ -16,12 +16,16 @@ use lowland_events::{
     stream,
 };
 use lowland_host::{Fold, Host, Keep as _};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
 use crate::{
     config::Config,
     decide::{Round, decide},
     facts::View,
+    figures::Counted,
     incoming::Incoming,
     state::State,
 };
@@ -55,6 +59,7 @@ pub struct Desk {
     source: String,
     fold: Fold<State>,
     tray: Tray,
+    counted: Counted,
     /// Whether the last settling stopped before everything was decided.
     has_more: bool,
 }
@@ -67,7 +72,8 @@ impl Desk {
         let mut tray = Tray::new(host.instance.clone());
         fold.state().fleet().processes().for_each(|process| tray.facts.liveness.expect(process, now));
         let config = config.for_payloads_of(host.log.payload_bytes_max());
-        Ok(Self { source: host.source(), config, host, fold, tray, has_more: false })
+        let counted = Counted::new(&host.figures);
+        Ok(Self { source: host.source(), config, host, fold, tray, counted, has_more: false })
     }
 
     /// What the log amounts to.
@@ -138,7 +144,7 @@ impl Desk {
                 break;
             }
         }
-        self.sum_up();
+        self.counted.look(self.fold.state(), self.tray.pending.len(), Instant::now());
         self.fold.keep_when_due(&self.host.log, &self.host.service);
         Ok(())
     }
@@ -182,16 +188,5 @@ impl Desk {
         for process in gone.cloned().collect::<Vec<_>>() {
             facts.liveness.forget(&process);
         }
-    }
-
-    /// The figures that the scheduler keeps of itself.
-    fn sum_up(&self) {
-        let state = self.fold.state();
-        let set =
-            |name, value: usize| self.host.figures.gauge(name).set(i64::try_from(value).unwrap_or(i64::MAX));
-        set("jobs_open", state.open_jobs());
-        set("processes", state.fleet().processes().count());
-        set("requests_pending", self.tray.pending.len());
-        set("events_ignored", usize::try_from(state.ignored()).unwrap_or(usize::MAX));
     }
 }

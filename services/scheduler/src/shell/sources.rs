@@ -42,7 +42,7 @@ async fn consume(host: &Host, desk: &mpsc::Sender<Input>) -> Result<(), LogError
     let mut requests = host.log.consume(stream::REQUESTS, DURABLE, &filters, settings).await?;
     loop {
         let delivery = requests.next().await?;
-        if desk.send(Input::Request(delivery)).await.is_err() {
+        if give(host, desk, Input::Request(delivery)).await.is_err() {
             return Ok(());
         }
     }
@@ -65,10 +65,22 @@ async fn follow(host: &Host, desk: &mpsc::Sender<Input>, clock: &impl Fn() -> Ti
     loop {
         let record = samples.next().await?;
         let Some(sample) = sample(&record, clock()) else { continue };
-        if desk.send(Input::Sample(sample)).await.is_err() {
+        if give(host, desk, Input::Sample(sample)).await.is_err() {
             return Ok(());
         }
     }
+}
+
+/// Hands on what arrived; waits while the desk has as much before it as it may, and counts that.
+async fn give(
+    host: &Host,
+    desk: &mpsc::Sender<Input>,
+    input: Input,
+) -> Result<(), mpsc::error::SendError<Input>> {
+    if desk.capacity() == 0 {
+        host.figures.bound("desk_inputs").add(1);
+    }
+    desk.send(input).await
 }
 
 fn sample(record: &Record, at: Time) -> Option<Sample> {
