@@ -31,6 +31,29 @@ fn id(name: &str) -> InstanceId {
     InstanceId::new(name).unwrap()
 }
 
+/// The golden sample's bytes were made by PyPI's `hdrhistogram`.
+#[test]
+fn what_other_libraries_encode_is_read_and_adds_up_with_ours() {
+    let golden = include_bytes!("../../../schemas/golden/metric.sampled.v1.labelled.msgpack");
+    let event = Event::decode(Domain::Metric, "sampled", 1, &golden.to_vec().into()).unwrap();
+    let Event::Metric(metric::Event::Sampled(theirs)) = event else { panic!("{event:?}") };
+    let mut totals = Totals::default();
+    totals.add(&theirs).unwrap();
+    let (series, cells) = totals.histograms.pop_first().unwrap();
+    let values: Vec<_> = cells
+        .iter_recorded()
+        .map(|cell| (cells.lowest_equivalent(cell.value_iterated_to()), cell.count_at_value()))
+        .collect();
+    assert_eq!(values, [(1500, 2), (2500, 1), (40_000, 1), (1_200_000 / 1024 * 1024, 1)]);
+    let own = Figures::default();
+    own.histogram(&TIMES, &["a"]).record(1500);
+    totals.add(&theirs).unwrap();
+    let renamed = own.sample(0).histograms.into_values().map(|bytes| (series.clone(), bytes)).collect();
+    totals.add(&Sampled { histograms: renamed, ..Sampled::default() }).unwrap();
+    assert_eq!(totals.histograms[&series].count_at(1500), 3);
+    assert_eq!(totals.histograms[&series].len(), 6);
+}
+
 /// What some process records.
 #[derive(Debug, Clone)]
 struct Recorded {
@@ -51,6 +74,8 @@ fn record(figures: &Figures, what: &Recorded) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     /// However often each process is sampled, and in whatever order samples arrive: the latest of each, added up, is
     /// what one process would have that had recorded everything.
     #[test]
