@@ -38,12 +38,18 @@ struct Times {
     counted: Counted,
     /// When it was posted; nothing for one that takes up what was posted before.
     posted: Option<Instant>,
-    shown: bool,
+    /// Whether a first text is still to be timed: of what comes whole it is not.
+    first: bool,
 }
 
 impl Times {
-    fn of(app: &App, posted: Option<Instant>) -> Self {
-        Self { counted: app.counted.clone(), posted, shown: false }
+    fn of_posted(app: &App, interest: Interest) -> Self {
+        let first = interest == Interest::JobAndTokens;
+        Self { counted: app.counted.clone(), posted: Some(Instant::now()), first }
+    }
+
+    fn of_resumed(app: &App) -> Self {
+        Self { counted: app.counted.clone(), posted: None, first: false }
     }
 
     /// Counts what an update says; a model's name is only used once admission knows it.
@@ -51,9 +57,9 @@ impl Times {
         let (Some(posted), Some(model)) = (self.posted, model) else { return };
         match update {
             Update::Progress => {}
-            Update::Delta(_) if self.shown => {}
+            Update::Delta(_) if !self.first => {}
             Update::Delta(_) => {
-                self.shown = true;
+                self.first = false;
                 self.counted.first_token(model.as_str()).record_time(posted.elapsed());
             }
             Update::End(_) => {
@@ -110,7 +116,7 @@ impl Session {
         };
         let caller = app.departures.caller(key, wish.comes_back());
         let limit = Limit::allowed(app, posted.deadline_ms);
-        let times = Times::of(app, Some(Instant::now()));
+        let times = Times::of_posted(app, interest);
         let mut session = Self { watch, caller, limit, times, _permit: permit };
         let placed = app.desk.post(key, posted.clone(), once, wish.traceparent).await?;
         if once && placed == Placed::Before {
@@ -138,7 +144,7 @@ impl Session {
         if onlooker {
             caller.leave_alone();
         }
-        let (limit, times) = (Limit::allowed(app, None), Times::of(app, None));
+        let (limit, times) = (Limit::allowed(app, None), Times::of_resumed(app));
         Ok(Self { watch, caller, limit, times, _permit: permit })
     }
 
