@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 
+import msgpack
 import nats
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
@@ -164,6 +165,8 @@ def the_same(read, samples):
         same_histogram(name, labels, histogram, read["histogram"])
     counts = {of for of, _ in read["histogram"] if of.endswith("_count")}
     assert counts == {parsed(series)[0] + "_count" for series in histograms}
+    sizes = sorted(len(msgpack.packb(sample)) for sample in samples)
+    print(f"samples of {sizes} bytes")
     done(f"{len(counters)} counters, {len(gauges)} gauges and {len(histograms)} histograms are the same on both sides")
 
 

@@ -48,10 +48,10 @@ static TOPUPS_PENDING: Description = Description::gauge(
     &[],
     "Top-ups that were asked for and have no outcome yet.",
 );
-static MISFITS: Description = Description::counter(
-    "lowland_billing_events_misfit_total",
+static MISFITS: Description = Description::gauge(
+    "lowland_billing_events_misfit",
     &[],
-    "Events of accounts that did not fit the ledger and changed nothing; the state's own count, since the log began.",
+    "Events of accounts that did not fit the ledger and changed nothing, since the log began: a part of the state, so every billing says the same.",
 );
 
 /// All of them.
@@ -67,7 +67,7 @@ pub(crate) struct Counted {
     late: Counter,
     accounts_due: Gauge,
     topups_pending: Gauge,
-    misfits: Counter,
+    misfits: Gauge,
 }
 
 impl Counted {
@@ -79,7 +79,7 @@ impl Counted {
             late: figures.counter(&LATE, &[]),
             accounts_due: figures.gauge(&ACCOUNTS_DUE, &[]),
             topups_pending: figures.gauge(&TOPUPS_PENDING, &[]),
-            misfits: figures.counter(&MISFITS, &[]),
+            misfits: figures.gauge(&MISFITS, &[]),
             figures: figures.clone(),
         }
     }
@@ -99,7 +99,7 @@ impl Counted {
     pub(crate) fn look(&self, state: &State, topups_pending: usize) {
         self.accounts_due.set_to(state.due().len());
         self.topups_pending.set_to(topups_pending);
-        self.misfits.raise_to(state.misfits);
+        self.misfits.set_to(usize::try_from(state.misfits).unwrap_or(usize::MAX));
     }
 
     fn stored(&self, event: &Event) {

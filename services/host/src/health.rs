@@ -87,7 +87,8 @@ pub fn routes(health: Health, inspection: Inspection, figures: Figures) -> Route
 async fn metrics(State(figures): State<Figures>, headers: HeaderMap) -> impl IntoResponse {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
-    ([(header::CONTENT_TYPE, format.content_type())], figures.exposition(format))
+    let written = tokio::task::spawn_blocking(move || figures.exposition(format)).await;
+    ([(header::CONTENT_TYPE, format.content_type())], written.unwrap_or_default())
 }
 
 async fn readiness(State(health): State<Health>) -> (StatusCode, String) {

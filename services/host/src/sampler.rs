@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use lowland_events::{Draft, Subject, log::AppendError, metric::Sampled, stream};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::AbortHandle,
+    task::{AbortHandle, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval},
 };
 
@@ -92,20 +92,24 @@ impl<F: Fn(Outcome<'_>) + Send + Sync + 'static> Sampler<F> {
 
     fn publish(self: Arc<Self>, number: u64, whole: bool, place: OwnedSemaphorePermit) {
         tokio::spawn(async move {
-            let sampled = self.figures(whole);
+            let sampled = if whole { Self::figures(&self).await } else { self.sign_of_life() };
             self.send(sampled, number).await;
             drop(place);
         });
     }
 
-    fn figures(&self, whole: bool) -> Sampled {
+    fn sign_of_life(&self) -> Sampled {
         let uptime_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if !whole {
-            return Sampled { uptime_ms, ..Sampled::default() };
-        }
+        Sampled { uptime_ms, ..Sampled::default() }
+    }
+
+    /// Everything; encoding histograms takes some milliseconds, which no other task is to wait for.
+    async fn figures(self: &Arc<Self>) -> Sampled {
         self.reconnects.raise_to(self.host.bus.reconnects());
         self.ready.set(i64::from(self.host.health.problem().is_none()));
-        self.host.figures.sample(uptime_ms)
+        let alive = self.sign_of_life();
+        let (figures, uptime_ms) = (self.host.figures.clone(), alive.uptime_ms);
+        spawn_blocking(move || figures.sample(uptime_ms)).await.unwrap_or(alive)
     }
 
     async fn send(&self, sampled: Sampled, number: u64) {

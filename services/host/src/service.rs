@@ -46,7 +46,7 @@ pub struct Host {
     /// The log; what is appended to it is measured.
     pub log: SharedLog,
     /// The same log, unmeasured: for the samples of what is measured.
-    pub(crate) bus: SharedLog,
+    pub bus: SharedLog,
     /// The service's name.
     pub service: ServiceId,
     /// This process; never used twice.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use lowland_events::{
-    Domain, Event,
+    Event,
     id::ModelId,
     instance,
     job::{self, Problem},
@@ -61,10 +61,10 @@ static REQUESTS_PENDING: Description = Description::gauge(
     &[],
     "Requests that were delivered and have no outcome yet.",
 );
-static EVENTS_IGNORED: Description = Description::counter(
-    "lowland_scheduler_events_ignored_total",
+static EVENTS_IGNORED: Description = Description::gauge(
+    "lowland_scheduler_events_ignored",
     &[],
-    "Events of the log that did not fit the state and changed nothing; the state's own count, since the log began.",
+    "Events that did not fit the state and changed nothing, since the log began: a part of the state, so every scheduler says the same.",
 );
 
 /// All of them.
@@ -96,7 +96,7 @@ pub(crate) struct Counted {
     jobs_open: Gauge,
     processes: Gauge,
     requests_pending: Gauge,
-    ignored: Counter,
+    ignored: Gauge,
     looked: Option<Instant>,
 }
 
@@ -122,16 +122,17 @@ impl OfModel {
 
 impl Counted {
     pub(crate) fn new(figures: &Figures) -> Self {
-        let events = Event::types().filter(|event| event.domain != Domain::Account).map(|event| event.name);
+        let job_events = job::Event::TYPES.iter().map(|event| event.name);
+        let counter = |event| (event, figures.counter(&DECISIONS, &[event]));
         Self {
-            decisions: events.map(|event| (event, figures.counter(&DECISIONS, &[event]))).collect(),
+            decisions: job_events.chain(["lost"]).map(counter).collect(),
             late: figures.counter(&DECISIONS_LATE, &[]),
             lost: figures.counter(&LEASES_LOST, &[]),
             models: BTreeMap::new(),
             jobs_open: figures.gauge(&JOBS_OPEN, &[]),
             processes: figures.gauge(&PROCESSES, &[]),
             requests_pending: figures.gauge(&REQUESTS_PENDING, &[]),
-            ignored: figures.counter(&EVENTS_IGNORED, &[]),
+            ignored: figures.gauge(&EVENTS_IGNORED, &[]),
             looked: None,
             figures: figures.clone(),
         }
@@ -169,7 +170,7 @@ impl Counted {
         self.jobs_open.set_to(state.open_jobs());
         self.processes.set_to(state.fleet().processes().count());
         self.requests_pending.set_to(requests_pending);
-        self.ignored.raise_to(state.ignored());
+        self.ignored.set_to(usize::try_from(state.ignored()).unwrap_or(usize::MAX));
         self.look_at_models(state);
     }
 
