@@ -167,6 +167,11 @@ pub trait Log: Send + Sync + 'static {
         PAYLOAD_BYTES_DEFAULT
     }
 
+    /// Times that the way to the log was lost and found again, where there is a way that can be lost.
+    fn reconnects(&self) -> u64 {
+        0
+    }
+
     /// Creates the stream, or brings it to this configuration; a stream that cannot be is [`Error::Clash`].
     async fn ensure(&self, spec: &StreamSpec) -> Result<(), Error>;
 

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod decide;
+pub mod figures;
 pub mod invoice;
 pub mod ledger;
 pub mod period;

@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::{
     decide::{self, Facts, Fate, Request, fate},
+    figures::Counted,
     prices::PriceFile,
     state::State,
 };
@@ -61,9 +62,10 @@ async fn session(host: &Host, prices: &mut PriceFile) -> Result<(), log::Error> 
     let topups = [Filter::event(Domain::Request, "topup_posted")];
     let inbox = host.log.consume(stream::REQUESTS, DURABLE, &topups, ConsumeSettings::default()).await?;
     let fold = Fold::resume(&host.log, &host.service, stream::LOG, &State::filters()).await?;
-    let fold = fold.answering(&host.inspection, &host.service);
+    let fold = fold.answering(&host.inspection, &host.service).measured(&host.figures, &host.clock);
     tracing::info!(position = fold.position(), "caught up");
-    Session { host, prices, fold, inbox, pending: BTreeMap::new(), source: host.source() }.run().await
+    let (counted, source) = (Counted::new(&host.figures), host.source());
+    Session { host, prices, fold, inbox, pending: BTreeMap::new(), counted, source }.run().await
 }
 
 struct Session<'a> {
@@ -73,6 +75,7 @@ struct Session<'a> {
     inbox: Box<dyn Consume>,
     /// Requests that wait for their answer, by their place; the consumer bounds them.
     pending: BTreeMap<u64, (Request, Delivery)>,
+    counted: Counted,
     source: String,
 }
 
@@ -82,6 +85,7 @@ impl Session<'_> {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.settle().await?;
+            self.counted.look(self.fold.state(), self.pending.len());
             self.fold.keep_when_due(self.host);
             self.host.health.ready();
             tokio::select! {
@@ -147,9 +151,9 @@ impl Session<'_> {
         match commit(&self.host.log, decisions).await {
             Ok(committed) => {
                 self.fold.reach(committed.sequence).await?;
-                let late = committed.stored.iter().filter(|stored| !**stored).count();
-                self.count(decisions.len() - late, late);
-                if late > 0 {
+                let late = committed.stored.contains(&false);
+                self.counted.decided(decisions.iter().zip(committed.stored));
+                if late {
                     self.read_on().await?;
                 } else if self.fold.position() == before {
                     // A state that does not take its own events in would decide the same for ever.
@@ -182,10 +186,11 @@ impl Session<'_> {
             if let Fate::Reject(problem) = fate {
                 let Some((request, _)) = self.pending.get(&sequence) else { continue };
                 let rejection = request.rejection(problem, &self.facts(&[]));
-                if let Err(error) = commit(&self.host.log, &[rejection]).await {
+                if let Err(error) = commit(&self.host.log, std::slice::from_ref(&rejection)).await {
                     not_stored(self.host, &error).await;
                     return Ok(());
                 }
+                self.counted.decided([(&rejection, true)].into_iter());
             }
             if let Some((_, delivery)) = self.pending.remove(&sequence) {
                 acknowledge(&delivery).await;
@@ -206,13 +211,6 @@ impl Session<'_> {
             Ok(false) => {}
             Err(problem) => tracing::error!("{problem}\nthe earlier price book stays in use"),
         }
-    }
-
-    fn count(&self, stored: usize, late: usize) {
-        let figures = &self.host.figures;
-        figures.counter("decisions_stored").add(stored as u64);
-        figures.counter("decisions_late").add(late as u64);
-        figures.gauge("events_misfit").set(i64::try_from(self.fold.state().misfits).unwrap_or(i64::MAX));
     }
 }
 

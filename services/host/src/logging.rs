@@ -62,7 +62,7 @@ where
             ("instance".to_owned(), json!(self.instance)),
             ("target".to_owned(), json!(event.metadata().target())),
         ]);
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<JsonFields>>();
             let fields =

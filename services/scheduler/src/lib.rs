@@ -11,6 +11,7 @@ pub mod config;
 pub mod decide;
 pub mod desk;
 pub mod facts;
+pub mod figures;
 pub mod incoming;
 pub mod key;
 pub mod lifecycle;
@@ -31,6 +32,7 @@ pub struct Scheduler;
 
 impl Service for Scheduler {
     const NAME: &'static str = "scheduler";
+    const BEATS: bool = true;
     type Config = Config;
 
     fn config(settings: &mut Settings) -> Config {

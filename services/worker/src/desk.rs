@@ -20,6 +20,7 @@ use crate::{
     attempt::Attempt,
     bus::{Bus, wait_after},
     engine::{Engine, Model},
+    figures::ModelFigures,
     job::{Assignment, Key},
     mail::Mail,
     roster::{Command, Order, Roster},
@@ -136,12 +137,12 @@ impl Desk {
         let first = if self.stopping { Order::Stop } else { Order::Proceed };
         let (order, orders) = watch::channel(first);
         self.orders.insert(key.clone(), (attempt, order));
-        let attempt_at_job = Attempt::new(self.bus.clone(), of, engine, orders, self.host.figures.clone());
+        let figures = ModelFigures::of(&self.host.figures, engine.model().id.as_str());
+        let attempt_at_job = Attempt::new(self.bus.clone(), of, engine, orders, figures);
         self.jobs.spawn(async move {
             attempt_at_job.run().await;
             (key, attempt)
         });
-        self.count();
     }
 
     fn tell(&self, key: &Key, order: &Order) {
@@ -168,15 +169,10 @@ impl Desk {
             }
             Err(fault) => tracing::error!(%fault, "a job's task failed"),
         }
-        self.count();
         match self.engines.values().find(|engine| !engine.is_alive()) {
             Some(dead) => Err(Error::Other(format!("the engine of model {} has died", dead.model().id))),
             None => Ok(()),
         }
-    }
-
-    fn count(&self) {
-        self.host.figures.gauge("jobs_running").set(i64::try_from(self.jobs.len()).unwrap_or(i64::MAX));
     }
 
     /// Says that the engine takes jobs, under a name that was never used before.
@@ -194,6 +190,9 @@ impl Desk {
                 () = stop.cancelled() => return,
                 said = self.say(&ready, ready.entry_after(0)) => {
                     if said {
+                        let model = engine.model();
+                        let slots = ModelFigures::of(&self.host.figures, model.id.as_str()).slots;
+                        slots.set(model.slots.into());
                         return tracing::info!(%instance, model = %engine.model().id, "ready");
                     }
                 }

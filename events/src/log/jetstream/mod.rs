@@ -70,6 +70,10 @@ impl Log for JetStreamLog {
         self.line.client().max_payload()
     }
 
+    fn reconnects(&self) -> u64 {
+        self.line.connects().saturating_sub(1)
+    }
+
     async fn ensure(&self, spec: &StreamSpec) -> Result<(), Error> {
         configure::ensure(&self.line, spec).await
     }

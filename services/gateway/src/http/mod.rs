@@ -2,6 +2,7 @@
 
 mod auth;
 mod body;
+mod counting;
 mod embed;
 mod feed;
 mod generate;
@@ -20,13 +21,13 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use lowland_events::id::JobId;
-use lowland_host::{Host, telemetry::Counter};
+use lowland_host::{Host, figures::Counter};
 use tokio::sync::watch;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::{
-    config::Config, departure::Departures, desk::Desk, error::ApiError, hub::Hub, keys::Keys, limit::Limits,
-    models::Models,
+    config::Config, departure::Departures, desk::Desk, error::ApiError, figures::Counted, hub::Hub,
+    keys::Keys, limit::Limits, models::Models,
 };
 
 /// Response header that names the job.
@@ -52,6 +53,7 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) keys: watch::Receiver<Keys>,
     pub(crate) models: watch::Receiver<Models>,
+    pub(crate) counted: Counted,
     pub(crate) bodies_too_large: Counter,
 }
 
@@ -87,12 +89,14 @@ pub fn table() -> Vec<Route> {
 /// The whole HTTP side.
 pub fn router(app: Arc<App>) -> Router {
     let cors = cors(&app.config.cors_origins);
+    let counting = axum::middleware::from_fn_with_state(app.clone(), counting::count);
     table()
         .into_iter()
         .fold(Router::new(), |router, route| router.route(route.path, route.answer))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(cors)
+        .layer(counting)
         .with_state(app)
 }
 

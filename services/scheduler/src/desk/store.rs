@@ -3,6 +3,8 @@
 use futures::{StreamExt, TryStreamExt, future::join_all, stream as streams};
 use lowland_events::{
     Draft, Event, EventId, Filter, Stored, Time,
+    id::ModelId,
+    job,
     log::{Error as LogError, Record, SharedLog},
     meter::Usage,
     stream, token,
@@ -40,16 +42,32 @@ impl Desk {
     ) -> Result<(), Unsettled> {
         let (decisions, whys): (Vec<Decision>, Vec<String>) =
             decided.into_iter().map(|decided| (decided.decision, decided.why)).unzip();
+        let queued: Vec<_> = decisions.iter().map(|decision| self.queued(decision)).collect();
         let committed = commit(&self.host.log, &decisions).await?;
         self.reach(committed.sequence, clock).await?;
-        for ((decision, why), stored) in decisions.iter().zip(whys).zip(committed.stored) {
+        for (((decision, why), stored), queued) in
+            decisions.iter().zip(whys).zip(committed.stored).zip(queued)
+        {
             if stored {
                 decision.drafts().for_each(|draft| self.tell(draft, &why));
+                queued.into_iter().for_each(|(model, ms)| self.counted.queued(&model, ms));
             } else {
+                self.counted.late();
                 self.catch_up(decision, clock).await?;
             }
         }
         Ok(())
+    }
+
+    /// For how long a job has waited that is given out for the first time, in milliseconds, before the state knows it.
+    fn queued(&self, decision: &Decision) -> Option<(ModelId, u64)> {
+        decision.drafts().find_map(|draft| match &draft.event {
+            Event::Job(job::Event::Assigned(assigned)) if assigned.attempt == 1 => {
+                let accepted_at = self.fold.state().job(&JobKey::of(&draft.subject)?)?.assigned_at;
+                Some((assigned.job.model.clone(), draft.meta.time.ms_since(accepted_at)))
+            }
+            _ => None,
+        })
     }
 
     /// Takes in what the log holds of the aggregates that a refused decision was about: either the state learns why, or
@@ -123,7 +141,7 @@ impl Desk {
     /// One line a decision.
     fn tell(&self, draft: &Draft, why: &str) {
         let what = draft.event.name();
-        self.host.figures.counter(&format!("decided_{what}")).add(1);
+        self.counted.decided(&draft.event);
         match JobKey::of(&draft.subject) {
             Some(JobKey { account, job }) => {
                 let to = draft.subject.target();

@@ -4,6 +4,7 @@
 //! event that ends it ([`close`]). Orders (stop, no longer wanted, somebody else's) are heard at every wait.
 
 mod close;
+mod stopwatch;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -12,21 +13,23 @@ use lowland_events::{
     job::{self, Finish, Output, Problem, ProblemCode, Started, Task, TokenLogprob},
     meter::{Meter, Usage},
 };
-use lowland_host::telemetry::Figures;
 use serde_bytes::ByteBuf;
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, spawn_blocking},
+    time::Instant,
 };
 
 use crate::{
     bus::{Bus, Verdict},
     engine::{Cancel, Delta, Engine, Failure, Generate, Logprob, Outcome, Progress, Prompt, Sink, Work},
+    figures::ModelFigures,
     job::{Assignment, Ending},
     publication::{self, Piece},
     publisher::Publisher,
     roster::Order,
 };
+use stopwatch::Stopwatch;
 
 /// Most reports of an engine taken at once.
 const REPORTS_AT_ONCE: usize = 64;
@@ -38,7 +41,7 @@ pub(crate) struct Attempt {
     engine: Arc<dyn Engine>,
     orders: watch::Receiver<Order>,
     publisher: Publisher,
-    figures: Figures,
+    watch: Stopwatch,
     /// Sequence of the job's last event.
     tip: u64,
 }
@@ -73,12 +76,13 @@ impl Attempt {
         of: Assignment,
         engine: Arc<dyn Engine>,
         orders: watch::Receiver<Order>,
-        figures: Figures,
+        figures: ModelFigures,
     ) -> Self {
         let of = Arc::new(of);
         let publisher = Publisher::new(bus.clone(), Arc::clone(&of));
         let tip = of.sequence;
-        Self { bus, of, engine, orders, publisher, figures, tip }
+        let watch = Stopwatch::assigned(figures, Instant::now());
+        Self { bus, of, engine, orders, publisher, watch, tip }
     }
 
     /// Does the job, and says in the log how it ended, unless it is somebody else's by then.
@@ -88,8 +92,9 @@ impl Attempt {
             Ok(Ok(ending)) => ending.into(),
             Err(_) => Ending::broken("the worker met a fault of its own; its log says which").into(),
         };
-        if let Some(ending) = self.ending(exit).await {
-            self.conclude(ending).await;
+        match self.ending(exit).await {
+            Some(ending) => self.conclude(ending).await,
+            None => self.watch.gone(),
         }
     }
 
@@ -128,6 +133,7 @@ impl Attempt {
             return Err(Exit::Ordered(self.orders.borrow().clone()));
         }
         let work = self.order_of_work()?;
+        self.watch.begun(Instant::now());
         let (report, reports) = mpsc::unbounded_channel();
         let engine = Arc::clone(&self.engine);
         let start = start(engine, work, Box::new(move |progress| drop(report.send(progress))));
@@ -197,9 +203,11 @@ impl Attempt {
         let publication = &mut self.publisher.publication;
         match report {
             Progress::Prompt { input, cached } => {
+                self.watch.read(input, cached);
                 publication.read_prompt(publication::Prompt { input, cached });
             }
             Progress::Output(Delta { tokens, text, logprobs }) => {
+                self.watch.wrote(tokens.len() as u64, Instant::now());
                 let logprobs = logprobs.into_iter().map(|of| with_texts(of, &*self.engine)).collect();
                 publication.push(Piece { tokens, text, logprobs });
             }
@@ -213,6 +221,7 @@ impl Attempt {
         match outcome {
             Outcome::Text { finish, text } => self.whole_text(finish, &text),
             Outcome::Vectors { vectors, tokens } => {
+                self.watch.embedded(tokens);
                 let vectors = vectors.iter().map(|vector| ByteBuf::from(little_endian(vector))).collect();
                 let output = Box::new(Output { vectors, ..Output::default() });
                 let usage = Usage::of([(Meter::EmbeddingTokens, tokens)]);
