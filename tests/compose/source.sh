@@ -3,7 +3,7 @@
 # minutes more and show what every other suite shows. Sourced by `run`.
 
 # Compiled crates after which enough is seen, and the time for that.
-SOURCE_CRATES=60
+SOURCE_CRATES=40
 SOURCE_SECONDS_MAX=300
 
 source_stage() {
