@@ -1,5 +1,8 @@
 # A Docker engine of our own, from Debian's packages: up in a temporary folder, and gone without a trace. Sourced by `run`.
 
+# Memory that has to be free for the engine's folder to be kept in it: it takes some 3 GiB, for five minutes, and a disk takes
+# a minute alone to forget it again.
+MEMORY_GIB_MIN=12
 # Time that the engine has for starting, and for going, in half seconds.
 ENGINE_TRIES=120
 
@@ -29,6 +32,10 @@ engine_up() {
     iptables-save >"$work/iptables.before"
     sysctl -n net.ipv4.ip_forward >"$work/ip_forward.before"
     ip -o link show type bridge | awk -F': ' '{print $2}' >"$work/bridges.before"
+    mkdir "$work/data"
+    if [ "$(awk '/^MemAvailable:/ {print int($2 / 1048576)}' /proc/meminfo)" -ge $MEMORY_GIB_MIN ]; then
+        mount -t tmpfs -o size=8g,mode=0711 lowland-compose "$work/data"
+    fi
     export DOCKER_HOST=unix://$work/docker.sock DOCKER_CONFIG=$work/config DOCKER_BUILDKIT=1
     setsid dockerd --data-root "$work/data" --exec-root "$work/exec" --host "$DOCKER_HOST" --pidfile "$work/dockerd.pid" \
         >"$work/dockerd.log" 2>&1 </dev/null 9>&- &
