@@ -1,16 +1,17 @@
 """What of that which was acknowledged is still there.
 
-    verdict.py ACKNOWLEDGED WHOLE LEFT MOMENT [OUT]
+    verdict.py ACKNOWLEDGED WHOLE LEFT MOMENT
 
 ACKNOWLEDGED are the proxy's notes, WHOLE is what the streams of the unharmed system held, LEFT what those on the copy hold,
 MOMENT when the power went. Prints one line: of requests, job events, money events and others how many had been acknowledged
 and how many of these are lost or changed; then how many messages are there that nobody had been promised.
-Ends with 1 if anything is lost or changed. With OUT the same goes there as a line of JSON.
+Ends with 3 if anything is lost or changed.
 """
 
-import json
 import sys
 
+# What it ends with if anything is lost or changed; 1 is Python's own.
+MISSING = 3
 KINDS = ("request", "job", "account", "instance")
 
 
@@ -30,7 +31,7 @@ def promised(path, moment):
                 yield from ((words[1], sequence) for sequence in range(last - count + 1, last + 1))
 
 
-def main(acknowledged, whole, left, moment, out=None):
+def main(acknowledged, whole, left, moment):
     whole, left = contents(whole), contents(left)
     before = {place for place in promised(acknowledged, int(moment)) if place[0] in ("LOG", "REQUESTS")}
     strangers = before - whole.keys()
@@ -42,13 +43,10 @@ def main(acknowledged, whole, left, moment, out=None):
         counts[1] += left.get(place) != whole[place]
     unpromised = len(left.keys() - before)
     print(*(f"{counts[0]:7} {counts[1]:6}" for counts in found.values()), f"{unpromised:7}")
-    if out:
-        with open(out, "a") as file:
-            print(json.dumps({"found": found, "unpromised": unpromised}), file=file)
-    sys.exit(any(counts[1] for counts in found.values()))
+    sys.exit(MISSING if any(lost for _, lost in found.values()) else 0)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (5, 6):
+    if len(sys.argv) != 5:
         sys.exit(__doc__)
     main(*sys.argv[1:])
