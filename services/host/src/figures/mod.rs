@@ -24,7 +24,7 @@ pub use description::{Description, Kind, Scale, Unit};
 pub use exposition::Format;
 pub use histogram::{Histogram, Recorded};
 pub use number::{Counter, Gauge, Held};
-pub use totals::Totals;
+pub use totals::{Latest, Totals};
 
 /// Most series of one metric: a label whose values come from outside must not fill the memory, here or at Prometheus.
 pub const SERIES_MAX: usize = 100;
