@@ -10,6 +10,7 @@ use crate::{
     folders::{self, Data},
 };
 
+pub mod bench;
 pub mod chat;
 pub mod demo;
 pub mod doctor;
@@ -71,6 +72,7 @@ pub enum Command {
     Reset(reset::Args),
     Model(model::Args),
     Nats(nats::Args),
+    Bench(bench::Args),
     Serve(serve::Args),
 }
 
@@ -123,6 +125,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Reset(args) => reset::run(&context, args),
         Command::Model(args) => model::run(&context, args),
         Command::Nats(args) => nats::run(&context, args),
+        Command::Bench(args) => bench::run(&context, args),
         Command::Serve(args) => serve::run(&context, args),
     }
 }
