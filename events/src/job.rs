@@ -144,6 +144,15 @@ pub enum ProblemCode {
     RetriesExhausted,
 }
 
+impl ProblemCode {
+    /// Its name, as it stands in events.
+    #[must_use]
+    pub fn name(self) -> String {
+        let name = serde_json::to_value(self).ok();
+        name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    }
+}
+
 /// Accepted: the job exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Submitted {

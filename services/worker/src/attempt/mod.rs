@@ -4,6 +4,7 @@
 //! event that ends it ([`close`]). Orders (stop, no longer wanted, somebody else's) are heard at every wait.
 
 mod close;
+mod trace;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -12,7 +13,7 @@ use lowland_events::{
     job::{self, Finish, Output, Problem, ProblemCode, Started, Task, TokenLogprob},
     meter::{Meter, Usage},
 };
-use lowland_host::telemetry::Figures;
+use lowland_host::{Tracer, telemetry::Figures};
 use serde_bytes::ByteBuf;
 use tokio::{
     sync::{mpsc, watch},
@@ -27,6 +28,7 @@ use crate::{
     publisher::Publisher,
     roster::Order,
 };
+use trace::Trace;
 
 /// Most reports of an engine taken at once.
 const REPORTS_AT_ONCE: usize = 64;
@@ -39,6 +41,9 @@ pub(crate) struct Attempt {
     orders: watch::Receiver<Order>,
     publisher: Publisher,
     figures: Figures,
+    trace: Trace,
+    /// Tokens of earlier attempts that this one goes on from.
+    resumed: u32,
     /// Sequence of the job's last event.
     tip: u64,
 }
@@ -74,11 +79,13 @@ impl Attempt {
         engine: Arc<dyn Engine>,
         orders: watch::Receiver<Order>,
         figures: Figures,
+        tracer: Tracer,
     ) -> Self {
         let of = Arc::new(of);
         let publisher = Publisher::new(bus.clone(), Arc::clone(&of));
         let tip = of.sequence;
-        Self { bus, of, engine, orders, publisher, figures, tip }
+        let trace = Trace::new(tracer, &of);
+        Self { bus, of, engine, orders, publisher, figures, trace, resumed: 0, tip }
     }
 
     /// Does the job, and says in the log how it ended, unless it is somebody else's by then.
@@ -100,6 +107,7 @@ impl Attempt {
         }
         let resumed_tokens =
             u32::try_from(self.publisher.publication.text().end().tokens).unwrap_or(u32::MAX);
+        self.resumed = resumed_tokens;
         let started = Started { instance, attempt, resumed_tokens };
         let (running, mut reports) = self.begin(started).await?;
         let outcome = self.follow(&mut reports).await?;
@@ -130,6 +138,7 @@ impl Attempt {
         let work = self.order_of_work()?;
         let (report, reports) = mpsc::unbounded_channel();
         let engine = Arc::clone(&self.engine);
+        self.trace.engine_began();
         let start = start(engine, work, Box::new(move |progress| drop(report.send(progress))));
         let said = self.bus.append(&self.of, job::Event::Started(started), &mut self.tip);
         let (running, said) = tokio::join!(start, said);
@@ -198,8 +207,10 @@ impl Attempt {
         match report {
             Progress::Prompt { input, cached } => {
                 publication.read_prompt(publication::Prompt { input, cached });
+                self.trace.read_prompt(publication::Prompt { input, cached });
             }
             Progress::Output(Delta { tokens, text, logprobs }) => {
+                self.trace.output(&self.of);
                 let logprobs = logprobs.into_iter().map(|of| with_texts(of, &*self.engine)).collect();
                 publication.push(Piece { tokens, text, logprobs });
             }
