@@ -7,6 +7,8 @@ use crate::{envelope::EventId, job::Task};
 
 /// The role of the span that a job is; its cause is the request.
 pub const JOB_SPAN: &str = "job";
+/// The role of the span that the wait for a place is; it is named by the assignment that ends it.
+pub const PLACE_SPAN: &str = "place";
 /// The role of the span that an attempt is; its cause is the assignment. Told by whoever ends the attempt: the worker, or
 /// the scheduler in place of one that is gone.
 pub const ATTEMPT_SPAN: &str = "attempt";

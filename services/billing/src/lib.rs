@@ -14,6 +14,7 @@ pub mod rating;
 pub mod state;
 pub mod statement;
 pub mod topup;
+pub mod trace;
 
 mod reading;
 mod shell;

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::FutureExt;
 use lowland_events::{
-    Domain, Filter,
+    Domain, Filter, Stored,
     log::{self, AppendError, Consume, ConsumeSettings, Delivery},
     stream,
 };
@@ -17,6 +17,7 @@ use crate::{
     decide::{self, Facts, Fate, Request, fate},
     prices::PriceFile,
     state::State,
+    trace::Story,
 };
 
 /// Pause before something that failed is tried again.
@@ -63,7 +64,8 @@ async fn session(host: &Host, prices: &mut PriceFile) -> Result<(), log::Error> 
     let fold = Fold::resume(&host.log, &host.service, stream::LOG, &State::filters()).await?;
     let fold = fold.answering(&host.inspection, &host.service);
     tracing::info!(position = fold.position(), "caught up");
-    Session { host, prices, fold, inbox, pending: BTreeMap::new(), source: host.source() }.run().await
+    let story = host.tracer.is_on().then(|| Story::new(&host.source()));
+    Session { host, prices, fold, inbox, pending: BTreeMap::new(), source: host.source(), story }.run().await
 }
 
 struct Session<'a> {
@@ -74,6 +76,8 @@ struct Session<'a> {
     /// Requests that wait for their answer, by their place; the consumer bounds them.
     pending: BTreeMap<u64, (Request, Delivery)>,
     source: String,
+    /// What is told to traces, where they go anywhere.
+    story: Option<Story>,
 }
 
 impl Session<'_> {
@@ -89,17 +93,23 @@ impl Session<'_> {
                 biased;
                 _ = look.tick() => self.refresh_prices(),
                 delivery = self.inbox.next() => self.take(delivery?).await,
-                event = self.fold.next() => { event?; }
+                event = self.fold.next() => event?.iter().for_each(|event| self.tell(event)),
             }
             self.drain().await?;
         }
+    }
+
+    /// Tells what an event that was folded says of a job's trace.
+    fn tell(&mut self, event: &Stored) {
+        let span = self.story.as_mut().and_then(|story| story.take(event));
+        span.into_iter().for_each(|span| self.host.tracer.tell(span));
     }
 
     /// Takes in what is at hand, without waiting.
     async fn drain(&mut self) -> Result<(), log::Error> {
         for _ in 0..DRAIN_MAX {
             let Some(event) = self.fold.next().now_or_never() else { break };
-            event?;
+            event?.iter().for_each(|event| self.tell(event));
         }
         for _ in 0..DRAIN_MAX {
             let Some(delivery) = self.inbox.next().now_or_never() else { break };
@@ -146,7 +156,8 @@ impl Session<'_> {
         let before = self.fold.position();
         match commit(&self.host.log, decisions).await {
             Ok(committed) => {
-                self.fold.reach(committed.sequence).await?;
+                let passed = self.fold.reach(committed.sequence).await?;
+                passed.iter().for_each(|event| self.tell(event));
                 let late = committed.stored.iter().filter(|stored| !**stored).count();
                 self.count(decisions.len() - late, late);
                 if late > 0 {
@@ -171,7 +182,7 @@ impl Session<'_> {
     /// Waits a little for the event that came first.
     async fn read_on(&mut self) -> Result<(), log::Error> {
         if let Ok(event) = timeout(CONFLICT_WAIT, self.fold.next()).await {
-            event?;
+            event?.iter().for_each(|event| self.tell(event));
         }
         self.drain().await
     }

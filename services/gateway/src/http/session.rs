@@ -71,6 +71,7 @@ impl Session {
         wish: Wish,
         interest: Interest,
     ) -> Result<Self, ApiError> {
+        tracing::Span::current().record("account", key.account.as_str()).record("job", key.job.as_str());
         let once = wish.idempotency_key.is_some();
         let watch = if once {
             Watch::resumed(&app.hub, &app.host.log, key, interest, Position::default())
@@ -80,7 +81,7 @@ impl Session {
         let caller = app.departures.caller(key, wish.comes_back());
         let limit = Limit::allowed(app, posted.deadline_ms);
         let mut session = Self { watch, caller, limit, _permit: permit };
-        let placed = app.desk.post(key, posted.clone(), once, wish.traceparent).await?;
+        let placed = app.desk.post(key, posted.clone(), once, wish.trace).await?;
         if once && placed == Placed::Before {
             let earlier = app.desk.posted(key).await?;
             if earlier.is_some_and(|earlier| earlier != posted) {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use lowland_events::Event;
-use lowland_host::clock;
 use tokio::time::timeout;
 
 use super::{Attempt, Exit};
@@ -42,7 +41,7 @@ impl Attempt {
             let _ = timeout(FLUSH_WAIT, self.publisher.flush()).await;
         }
         loop {
-            let (event, end) = (ending.event(&self.of), clock::now());
+            let (event, end) = (ending.event(&self.of), self.bus.clock.now());
             let flush = async {
                 if let Ending::Completed { .. } = ending {
                     let _ = timeout(FLUSH_WAIT, self.publisher.flush()).await;

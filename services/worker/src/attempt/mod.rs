@@ -84,7 +84,7 @@ impl Attempt {
         let of = Arc::new(of);
         let publisher = Publisher::new(bus.clone(), Arc::clone(&of));
         let tip = of.sequence;
-        let trace = Trace::new(tracer, &of);
+        let trace = Trace::new(tracer, bus.clock.clone(), &of);
         Self { bus, of, engine, orders, publisher, figures, trace, resumed: 0, tip }
     }
 

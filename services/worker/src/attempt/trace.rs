@@ -8,10 +8,10 @@ use lowland_events::{
     Time, TraceContext,
     job::{Finish, Sampling},
     meter::{Meter, Usage},
-    trace::{ATTEMPT_SPAN, operation},
+    trace::{ATTEMPT_SPAN, PLACE_SPAN, operation},
 };
 use lowland_host::{
-    Tracer, clock,
+    Clock, Tracer,
     trace::{Kind, Span},
 };
 
@@ -23,6 +23,7 @@ use crate::{
 /// An attempt's place in its job's trace, and how far it has come.
 pub(super) struct Trace {
     tracer: Tracer,
+    clock: Clock,
     /// The job's span, which the attempt is a part of; absent if nothing is to be told.
     job: Option<TraceContext>,
     engine_began: Option<Time>,
@@ -31,14 +32,14 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    pub(super) fn new(tracer: Tracer, of: &Assignment) -> Self {
+    pub(super) fn new(tracer: Tracer, clock: Clock, of: &Assignment) -> Self {
         let job = of.trace().filter(|job| tracer.wants(*job));
-        Self { tracer, job, engine_began: None, prompt: None, first_output: None }
+        Self { tracer, clock, job, engine_began: None, prompt: None, first_output: None }
     }
 
     /// The engine was given the work.
     pub(super) fn engine_began(&mut self) {
-        self.engine_began = self.job.map(|_| clock::now());
+        self.engine_began = self.job.map(|_| self.clock.now());
     }
 
     /// The engine said how long the prompt is.
@@ -49,7 +50,7 @@ impl Trace {
     /// There is output: the first of it ends the prefill.
     pub(super) fn output(&mut self, of: &Assignment) {
         let (Some(job), Some(began), None) = (self.job, self.engine_began, self.first_output) else { return };
-        let now = clock::now();
+        let now = self.clock.now();
         self.first_output = Some(now);
         let attempt = job.span(of.id, ATTEMPT_SPAN);
         let span = Span::new(job.span(of.id, "prefill"), "prefill", Kind::Internal, began, now)
@@ -85,6 +86,7 @@ fn whole(of: &Assignment, job: TraceContext, ending: &Ending, end: Time) -> Span
     let name = format!("{operation} {}", submitted.model);
     let span = Span::new(job.span(of.id, ATTEMPT_SPAN), name, Kind::Internal, start, end)
         .below(Some(job))
+        .after(Some(job.span(of.id, PLACE_SPAN)))
         .with("gen_ai.operation.name", operation)
         .with("gen_ai.provider.name", "lowland")
         .with("gen_ai.request.model", submitted.model.to_string())
