@@ -142,3 +142,151 @@ fn charged(span: Span, body: &Charged) -> Span {
         .with("lowland.price_version", body.price_version.clone())
         .with("lowland.outcome", body.outcome.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use lowland_events::{
+        Draft, Money, Subject,
+        account::HoldReleased,
+        id::ModelId,
+        job::{Cancelled, Problem, ProblemCode, Rejected, Submitted, Task},
+        meter::{Rates, Usage},
+    };
+
+    use super::*;
+
+    const OURS: &str = "billing/one";
+
+    fn key() -> Key {
+        (AccountId::new("acme").unwrap(), JobId::new("j").unwrap())
+    }
+
+    fn context() -> TraceContext {
+        TraceContext::of_event(EventId::of_record("REQUESTS", 1)).sampled(true)
+    }
+
+    fn stored(at: u64, subject: Subject, event: Event, cause: u64, source: &str) -> Stored {
+        let cause = EventId::of_record("LOG", cause).to_string();
+        let mut meta = Draft::new(subject.clone(), event.clone(), &cause, source, Time(at as i64 - 1)).meta;
+        (meta.id, meta.traceparent) = (EventId::of_record("LOG", at), Some(context().to_string()));
+        Stored { stream: "LOG".into(), sequence: at, stored_at: Time(at as i64), subject, meta, event }
+    }
+
+    fn of_job(at: u64, event: impl Into<Job>, cause: u64, source: &str) -> Stored {
+        let event: Job = event.into();
+        let subject = Subject::job(&key().0, &key().1, event.event_type().name);
+        stored(at, subject, event.into(), cause, source)
+    }
+
+    fn of_account(at: u64, event: impl Into<Account>, cause: u64) -> Stored {
+        let event: Account = event.into();
+        let subject = Subject::account(&key().0, event.event_type().name);
+        stored(at, subject, event.into(), cause, OURS)
+    }
+
+    fn submitted() -> Submitted {
+        Submitted {
+            model: ModelId::new("m").unwrap(),
+            task: Task::Completion { prompt: "a".into() },
+            sampling: None,
+            regions: Vec::new(),
+            deadline: Time(9),
+            bounds: Usage::default(),
+            request_sequence: 1,
+        }
+    }
+
+    fn placed() -> HoldPlaced {
+        HoldPlaced {
+            job: key().1,
+            model: ModelId::new("m").unwrap(),
+            amount: Money(5),
+            price_version: "v".into(),
+            rates: Rates::default(),
+            bounds: Usage::default(),
+            postings: Vec::new(),
+        }
+    }
+
+    fn charged() -> Charged {
+        Charged {
+            job: key().1,
+            model: ModelId::new("m").unwrap(),
+            amount: Money(3),
+            lines: Vec::new(),
+            price_version: "v".into(),
+            outcome: "cancelled".into(),
+            waived: Money(0),
+            postings: Vec::new(),
+        }
+    }
+
+    fn released() -> HoldReleased {
+        HoldReleased { job: key().1, amount: Money(2), postings: Vec::new() }
+    }
+
+    fn cancelled() -> Cancelled {
+        Cancelled { reason: "x".into(), usage: Usage::default() }
+    }
+
+    fn told(events: &[Stored]) -> (Vec<String>, Story) {
+        let mut story = Story::new(OURS);
+        let spans = events.iter().filter_map(|event| story.take(event));
+        let line = |span: Span| {
+            let (start, end) = span.times();
+            assert_eq!(span.parent(), Some(context()));
+            format!("{} {}..{}", span.name(), start.0, end.0)
+        };
+        (spans.map(line).collect(), story)
+    }
+
+    #[test]
+    fn a_hold_and_a_charge_are_told_once_each() {
+        let (spans, story) = told(&[
+            of_job(1, submitted(), 0, "scheduler/one"),
+            of_account(4, placed(), 1),
+            of_job(7, cancelled(), 6, "worker/one"),
+            of_account(9, charged(), 7),
+            of_account(10, released(), 7),
+        ]);
+        assert_eq!(spans, ["hold 1..4", "charge 7..9"]);
+        assert!(story.causes.is_empty(), "{story:?}");
+    }
+
+    #[test]
+    fn what_only_goes_back_is_told_too() {
+        let (spans, story) = told(&[
+            of_job(1, submitted(), 0, "scheduler/one"),
+            of_account(4, placed(), 1),
+            of_job(7, cancelled(), 6, "scheduler/one"),
+            of_account(10, released(), 7),
+        ]);
+        assert_eq!(spans, ["hold 1..4", "release 7..10"]);
+        assert!(story.causes.is_empty(), "{story:?}");
+    }
+
+    #[test]
+    fn jobs_that_billing_has_nothing_to_do_with_are_forgotten() {
+        let (spans, story) =
+            told(&[of_job(1, submitted(), 0, "scheduler/one"), of_job(7, cancelled(), 1, "scheduler/one")]);
+        assert!(spans.is_empty() && story.causes.is_empty(), "{story:?}");
+    }
+
+    #[test]
+    fn a_refusal_is_a_hold_that_failed() {
+        let problem = Problem { code: ProblemCode::InsufficientFunds, message: "no".into(), field: None };
+        let mut story = Story::new(OURS);
+        story.take(&of_job(1, submitted(), 0, "scheduler/one"));
+        let span = story.take(&of_job(3, Rejected { problem }, 1, OURS)).unwrap();
+        assert_eq!(span.attribute("error.type").as_deref(), Some("insufficient_funds"));
+        assert_eq!(span.name(), "hold");
+    }
+
+    #[test]
+    fn what_began_before_us_is_told_from_the_decision_on_and_what_others_did_not_at_all() {
+        assert_eq!(told(&[of_account(9, charged(), 7)]).0, ["charge 8..9"]);
+        let mut others = of_account(9, charged(), 7);
+        others.meta.source = "billing/two".into();
+        assert_eq!(told(&[others]).0, [""; 0]);
+    }
+}

@@ -306,3 +306,6 @@ fn failure(event: &Job) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
