@@ -15,6 +15,7 @@ pub mod rating;
 pub mod state;
 pub mod statement;
 pub mod topup;
+pub mod trace;
 
 mod reading;
 mod shell;

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::FutureExt;
 use lowland_events::{
-    Domain, Filter,
+    Domain, Filter, Stored,
     log::{self, AppendError, Consume, ConsumeSettings, Delivery},
     stream,
 };
@@ -18,6 +18,7 @@ use crate::{
     figures::Counted,
     prices::PriceFile,
     state::State,
+    trace::Story,
 };
 
 /// Pause before something that failed is tried again.
@@ -65,7 +66,8 @@ async fn session(host: &Host, prices: &mut PriceFile) -> Result<(), log::Error> 
     let fold = fold.answering(&host.inspection, &host.service).measured(&host.figures, &host.clock);
     tracing::info!(position = fold.position(), "caught up");
     let (counted, source) = (Counted::new(&host.figures), host.source());
-    Session { host, prices, fold, inbox, pending: BTreeMap::new(), counted, source }.run().await
+    let story = host.tracer.is_on().then(|| Story::new(&source));
+    Session { host, prices, fold, inbox, pending: BTreeMap::new(), counted, source, story }.run().await
 }
 
 struct Session<'a> {
@@ -77,6 +79,8 @@ struct Session<'a> {
     pending: BTreeMap<u64, (Request, Delivery)>,
     counted: Counted,
     source: String,
+    /// What is told to traces, where they go anywhere.
+    story: Option<Story>,
 }
 
 impl Session<'_> {
@@ -93,17 +97,23 @@ impl Session<'_> {
                 biased;
                 _ = look.tick() => self.refresh_prices(),
                 delivery = self.inbox.next() => self.take(delivery?).await,
-                event = self.fold.next() => { event?; }
+                event = self.fold.next() => event?.iter().for_each(|event| self.tell(event)),
             }
             self.drain().await?;
         }
+    }
+
+    /// Tells what an event that was folded says of a job's trace.
+    fn tell(&mut self, event: &Stored) {
+        let span = self.story.as_mut().and_then(|story| story.take(event));
+        span.into_iter().for_each(|span| self.host.tracer.tell(span));
     }
 
     /// Takes in what is at hand, without waiting.
     async fn drain(&mut self) -> Result<(), log::Error> {
         for _ in 0..DRAIN_MAX {
             let Some(event) = self.fold.next().now_or_never() else { break };
-            event?;
+            event?.iter().for_each(|event| self.tell(event));
         }
         for _ in 0..DRAIN_MAX {
             let Some(delivery) = self.inbox.next().now_or_never() else { break };
@@ -150,7 +160,8 @@ impl Session<'_> {
         let before = self.fold.position();
         match commit(&self.host.log, decisions).await {
             Ok(committed) => {
-                self.fold.reach(committed.sequence).await?;
+                let passed = self.fold.reach(committed.sequence).await?;
+                passed.iter().for_each(|event| self.tell(event));
                 let late = committed.stored.contains(&false);
                 self.counted.decided(decisions.iter().zip(committed.stored));
                 if late {
@@ -175,7 +186,7 @@ impl Session<'_> {
     /// Waits a little for the event that came first.
     async fn read_on(&mut self) -> Result<(), log::Error> {
         if let Ok(event) = timeout(CONFLICT_WAIT, self.fold.next()).await {
-            event?;
+            event?.iter().for_each(|event| self.tell(event));
         }
         self.drain().await
     }

@@ -20,6 +20,7 @@ pub mod placement;
 pub mod queue;
 pub mod shell;
 pub mod state;
+pub mod trace;
 
 #[cfg(test)]
 mod given;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lowland_events::{
-    Draft, Event, Subject,
+    Draft, Event, Subject, TraceContext,
     id::InstanceId,
     instance::{Ready, Stopped},
     log::{AppendError, Entry},
@@ -14,6 +14,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
+use tracing::Instrument as _;
 
 use crate::{
     Config,
@@ -132,17 +133,20 @@ impl Desk {
 
     fn begin(&mut self, of: Assignment) {
         let Some(engine) = self.engines.get(&of.assigned.instance).cloned() else { return };
-        tracing::debug!(account = %of.key.0, job = %of.key.1, attempt = of.attempt(), "assigned");
+        let about = about(&of);
+        about.in_scope(|| tracing::debug!("assigned"));
         let (key, attempt) = (of.key.clone(), of.attempt());
         let first = if self.stopping { Order::Stop } else { Order::Proceed };
         let (order, orders) = watch::channel(first);
         self.orders.insert(key.clone(), (attempt, order));
         let figures = ModelFigures::of(&self.host.figures, engine.model().id.as_str());
-        let attempt_at_job = Attempt::new(self.bus.clone(), of, engine, orders, figures);
-        self.jobs.spawn(async move {
+        let tracer = self.host.tracer.clone();
+        let attempt_at_job = Attempt::new(self.bus.clone(), of, engine, orders, figures, tracer);
+        let work = async move {
             attempt_at_job.run().await;
             (key, attempt)
-        });
+        };
+        self.jobs.spawn(work.instrument(about));
     }
 
     fn tell(&self, key: &Key, order: &Order) {
@@ -267,6 +271,12 @@ impl Desk {
             }
         }
     }
+}
+
+/// What every log line about an attempt says, whatever the level.
+fn about(of: &Assignment) -> tracing::Span {
+    let trace_id = of.trace().map(TraceContext::trace_id);
+    tracing::error_span!("attempt", account = %of.key.0, job = %of.key.1, attempt = of.attempt(), trace_id)
 }
 
 /// `<worker>-<8 hex of the process>-<number>`: the process is never used twice, so neither is this.

@@ -189,8 +189,8 @@ fn together(waiting: &mut VecDeque<Unit>) -> Vec<Unit> {
         let own: BTreeSet<String> = unit.entries.iter().map(|entry| aggregate(&entry.subject)).collect();
         messages += unit.entries.len();
         size += bytes(&unit.entries);
-        let fits = messages <= GROUP_MESSAGES_MAX && size <= GROUP_BYTES_MAX;
-        if !group.is_empty() && !(fits && own.is_disjoint(&aggregates)) {
+        let fits = messages <= GROUP_MESSAGES_MAX && size <= GROUP_BYTES_MAX && own.is_disjoint(&aggregates);
+        if !(group.is_empty() || fits) {
             break;
         }
         aggregates.extend(own);

@@ -110,6 +110,7 @@ impl Session {
         wish: Wish,
         interest: Interest,
     ) -> Result<Self, ApiError> {
+        tracing::Span::current().record("account", key.account.as_str()).record("job", key.job.as_str());
         let once = wish.idempotency_key.is_some();
         let watch = if once {
             Watch::resumed(&app.hub, &app.host.log, key, interest, Position::default())
@@ -120,7 +121,7 @@ impl Session {
         let limit = Limit::allowed(app, posted.deadline_ms);
         let times = Times::of_posted(app, interest);
         let mut session = Self { watch, caller, limit, times, _permit: permit };
-        let placed = app.desk.post(key, posted.clone(), once, wish.traceparent).await?;
+        let placed = app.desk.post(key, posted.clone(), once, wish.trace).await?;
         if once && placed == Placed::Before {
             session.times.posted = None;
             let earlier = app.desk.posted(key).await?;

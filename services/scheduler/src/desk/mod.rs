@@ -5,6 +5,7 @@
 //! request is acknowledged only once its outcome stands in the log.
 
 mod store;
+mod teller;
 mod tray;
 
 use std::{pin::pin, time::Duration};
@@ -29,6 +30,7 @@ use crate::{
     incoming::Incoming,
     state::State,
 };
+use teller::Teller;
 use tray::Tray;
 pub use tray::{Input, Sample};
 
@@ -69,9 +71,10 @@ impl Desk {
     pub async fn open(host: Host, config: Config, now: Time) -> Result<Self, LogError> {
         let fold = Fold::<State>::resume(&host.log, &host.service, stream::LOG, &State::filters()).await?;
         let fold = fold.answering(&host.inspection, &host.service).measured(&host.figures, &host.clock);
-        let mut tray = Tray::new(host.instance.clone());
+        let mut tray = Tray::new(host.instance.clone(), Teller::of(&host));
         fold.state().fleet().processes().for_each(|process| tray.facts.liveness.expect(process, now));
         let config = config.for_payloads_of(host.log.payload_bytes_max());
+        let config = Config { sampling: host.tracer.sampling(), ..config };
         let counted = Counted::new(&host.figures);
         Ok(Self { source: host.source(), config, host, fold, tray, counted, has_more: false })
     }

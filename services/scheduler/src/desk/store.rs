@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt, future::join_all, stream as streams};
 use lowland_events::{
-    Draft, Event, EventId, Filter, Stored, Time,
+    Draft, Event, EventId, Filter, Stored, Time, TraceContext,
     id::ModelId,
     job,
     log::{Error as LogError, Record, SharedLog},
@@ -116,7 +116,7 @@ impl Desk {
     }
 
     pub(super) async fn put_off(&mut self, requests: &[u64]) {
-        for pending in requests.iter().filter_map(|request| self.tray.pending.remove(request)) {
+        for pending in requests.iter().filter_map(|request| self.tray.put_away(*request)) {
             if let Err(error) = pending.ack.again(LATER_MS).await {
                 tracing::warn!(%error, "a request could not be put off; it comes again by itself");
             }
@@ -126,8 +126,9 @@ impl Desk {
     pub(super) async fn acknowledge(&mut self, requests: &[u64]) {
         let done = requests
             .iter()
-            .filter_map(|request| self.tray.pending.remove(request))
-            .map(|pending| pending.ack);
+            .filter_map(|request| self.tray.put_away(*request))
+            .map(|pending| pending.ack)
+            .collect::<Vec<_>>();
         let acks: Vec<_> = self.tray.acks.drain(..).chain(done).collect();
         for chunk in acks.chunks(AT_ONCE) {
             for result in join_all(chunk.iter().map(|ack| ack.ack())).await {
@@ -145,7 +146,8 @@ impl Desk {
         match JobKey::of(&draft.subject) {
             Some(JobKey { account, job }) => {
                 let to = draft.subject.target();
-                tracing::info!(what, %account, %job, to, why, "decided");
+                let trace_id = draft.meta.trace().map(TraceContext::trace_id);
+                tracing::info!(what, %account, %job, trace_id, to, why, "decided");
             }
             None => tracing::info!(what, subject = %draft.subject, why, "decided"),
         }

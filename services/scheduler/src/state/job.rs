@@ -207,7 +207,7 @@ pub(super) fn origin(first: &Stored) -> EventId {
 }
 
 /// What a terminal event says was used.
-pub(super) fn used(event: &Event) -> Option<&Usage> {
+pub(crate) fn used(event: &Event) -> Option<&Usage> {
     match event {
         Event::Completed(event) => Some(&event.usage),
         Event::Failed(event) => Some(&event.usage),

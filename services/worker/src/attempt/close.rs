@@ -29,7 +29,7 @@ impl Attempt {
     async fn unwanted(&mut self, reason: String) -> Ending {
         let resolved = timeout(FLUSH_WAIT, self.publisher.resolve()).await;
         if resolved.is_err() {
-            tracing::warn!(job = %self.of.key.1, "ending a job though the bus did not say what it stored last");
+            tracing::warn!("ending a job though the bus did not say what it stored last");
         }
         Ending::Unwanted { reason, usage: self.publisher.publication.delivered().clone() }
     }
@@ -41,7 +41,7 @@ impl Attempt {
             let _ = timeout(FLUSH_WAIT, self.publisher.flush()).await;
         }
         loop {
-            let event = ending.event(&self.of);
+            let (event, end) = (ending.event(&self.of), self.bus.clock.now());
             let flush = async {
                 if let Ending::Completed { .. } = ending {
                     let _ = timeout(FLUSH_WAIT, self.publisher.flush()).await;
@@ -49,11 +49,14 @@ impl Attempt {
             };
             let (verdict, ()) = tokio::join!(self.bus.append(&self.of, event, &mut self.tip), flush);
             match verdict {
-                Verdict::Stored => break self.count(&ending),
+                Verdict::Stored => {
+                    self.trace.ended(&self.of, &ending, self.resumed.into(), end);
+                    break self.count(&ending);
+                }
                 Verdict::Unwanted { reason, .. } => ending = self.unwanted(reason).await,
                 Verdict::Gone => {
                     self.watch.gone();
-                    break tracing::info!(job = %self.of.key.1, "the job is somebody else's");
+                    break tracing::info!("the job is somebody else's");
                 }
             }
         }

@@ -5,6 +5,7 @@
 
 mod close;
 mod stopwatch;
+mod trace;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -13,6 +14,7 @@ use lowland_events::{
     job::{self, Finish, Output, Problem, ProblemCode, Started, Task, TokenLogprob},
     meter::{Meter, Usage},
 };
+use lowland_host::Tracer;
 use serde_bytes::ByteBuf;
 use tokio::{
     sync::{mpsc, watch},
@@ -30,6 +32,7 @@ use crate::{
     roster::Order,
 };
 use stopwatch::Stopwatch;
+use trace::Trace;
 
 /// Most reports of an engine taken at once.
 const REPORTS_AT_ONCE: usize = 64;
@@ -42,6 +45,9 @@ pub(crate) struct Attempt {
     orders: watch::Receiver<Order>,
     publisher: Publisher,
     watch: Stopwatch,
+    trace: Trace,
+    /// Tokens of earlier attempts that this one goes on from.
+    resumed: u32,
     /// Sequence of the job's last event.
     tip: u64,
 }
@@ -77,12 +83,14 @@ impl Attempt {
         engine: Arc<dyn Engine>,
         orders: watch::Receiver<Order>,
         figures: ModelFigures,
+        tracer: Tracer,
     ) -> Self {
         let of = Arc::new(of);
         let publisher = Publisher::new(bus.clone(), Arc::clone(&of));
         let tip = of.sequence;
         let watch = Stopwatch::assigned(figures, Instant::now());
-        Self { bus, of, engine, orders, publisher, watch, tip }
+        let trace = Trace::new(tracer, bus.clock.clone(), &of);
+        Self { bus, of, engine, orders, publisher, watch, trace, resumed: 0, tip }
     }
 
     /// Does the job, and says in the log how it ended, unless it is somebody else's by then.
@@ -105,6 +113,7 @@ impl Attempt {
         }
         let resumed_tokens =
             u32::try_from(self.publisher.publication.text().end().tokens).unwrap_or(u32::MAX);
+        self.resumed = resumed_tokens;
         let started = Started { instance, attempt, resumed_tokens };
         let (running, mut reports) = self.begin(started).await?;
         let outcome = self.follow(&mut reports).await?;
@@ -136,6 +145,7 @@ impl Attempt {
         self.watch.begun(Instant::now());
         let (report, reports) = mpsc::unbounded_channel();
         let engine = Arc::clone(&self.engine);
+        self.trace.engine_began();
         let start = start(engine, work, Box::new(move |progress| drop(report.send(progress))));
         let said = self.bus.append(&self.of, job::Event::Started(started), &mut self.tip);
         let (running, said) = tokio::join!(start, said);
@@ -205,9 +215,11 @@ impl Attempt {
             Progress::Prompt { input, cached } => {
                 self.watch.read(input, cached);
                 publication.read_prompt(publication::Prompt { input, cached });
+                self.trace.read_prompt(publication::Prompt { input, cached });
             }
             Progress::Output(Delta { tokens, text, logprobs }) => {
                 self.watch.wrote(tokens.len() as u64, Instant::now());
+                self.trace.output(&self.of);
                 let logprobs = logprobs.into_iter().map(|of| with_texts(of, &*self.engine)).collect();
                 publication.push(Piece { tokens, text, logprobs });
             }
