@@ -57,11 +57,16 @@ pub async fn first_young(log: &dyn Log, now: Time, age: Duration) -> Result<u64,
 
 /// The first sequence of the log that was stored at `time` or later; the next one to come, if all are older.
 pub async fn first_since(log: &dyn Log, time: Time) -> Result<u64, Error> {
-    let extent = log.extent(LOG).await?;
+    first_since_in(log, LOG, time).await
+}
+
+/// The first sequence of `stream` that was stored at `time` or later; the next one to come, if all are older.
+pub async fn first_since_in(log: &dyn Log, stream: &str, time: Time) -> Result<u64, Error> {
+    let extent = log.extent(stream).await?;
     let (mut low, mut high) = (extent.first.max(1), extent.last + 1);
     while low < high {
         let middle = low + (high - low) / 2;
-        match log.read(LOG, &[], middle, 1).await?.first() {
+        match log.read(stream, &[], middle, 1).await?.first() {
             Some(record) if record.stored_at < time => low = record.sequence + 1,
             Some(_) | None => high = middle,
         }

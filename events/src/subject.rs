@@ -339,6 +339,12 @@ impl Filter {
         Self(format!("{ROOT}.{domain}.{scope}.{aggregate}.>"))
     }
 
+    /// Everything of the aggregates of one name, in whatever scope (a job's id, whoever's it is).
+    #[must_use]
+    pub fn aggregate_of_any_scope(domain: Domain, aggregate: &str) -> Self {
+        Self(format!("{ROOT}.{domain}.*.{aggregate}.>"))
+    }
+
     /// The part of the pattern that lies in one domain; none if it selects nothing of it.
     #[must_use]
     pub fn within(&self, domain: Domain) -> Option<Self> {

@@ -4,6 +4,7 @@
 pub mod artifacts;
 pub mod cli;
 pub mod client;
+pub mod containers;
 pub mod folders;
 pub mod models;
 pub mod nats;

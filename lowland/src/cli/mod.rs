@@ -15,16 +15,21 @@ pub mod demo;
 pub mod doctor;
 pub mod down;
 pub mod fetch;
+pub mod health;
+pub mod key;
 pub mod logs;
 pub mod model;
 pub mod money;
 pub mod nats;
 pub mod prune;
+pub mod replay;
 pub mod reset;
 pub mod serve;
+pub mod setup;
 pub mod status;
 pub mod submit;
 pub mod up;
+pub mod why;
 
 /// Inference flows to where it is cheap: models served by separate processes that talk only through an event log.
 #[derive(Debug, Parser)]
@@ -63,15 +68,20 @@ pub enum Command {
     Logs(logs::Args),
     Chat(chat::Args),
     Submit(submit::Args),
+    Why(why::Args),
+    Replay(replay::Args),
     Balance(money::BalanceArgs),
     Topup(money::TopupArgs),
     Invoice(money::InvoiceArgs),
+    Key(key::Args),
     Fetch(fetch::Args),
     Prune(prune::Args),
     Reset(reset::Args),
     Model(model::Args),
     Nats(nats::Args),
     Serve(serve::Args),
+    Setup(setup::Args),
+    Health(health::Args),
 }
 
 /// What every subcommand may need.
@@ -110,6 +120,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(&context, args),
         Command::Chat(args) => chat::run(&context, args),
         Command::Submit(args) => submit::run(&context, args),
+        Command::Why(args) => why::run(&context, args),
+        Command::Replay(args) => replay::run(&context, args),
         Command::Balance(args) => money::balance(&context, args),
         Command::Topup(args) => money::topup(&context, args),
         Command::Invoice(args) => money::invoices(&context, args),
@@ -118,12 +130,15 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Status(args) => status::run(&context, args),
         Command::Doctor(args) => doctor::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
+        Command::Key(args) => key::run(&context, args),
         Command::Fetch(args) => fetch::run(&context, args),
         Command::Prune(args) => prune::run(&context, args),
         Command::Reset(args) => reset::run(&context, args),
         Command::Model(args) => model::run(&context, args),
         Command::Nats(args) => nats::run(&context, args),
         Command::Serve(args) => serve::run(&context, args),
+        Command::Setup(args) => setup::run(&context, args),
+        Command::Health(args) => health::run(&context, args),
     }
 }
 

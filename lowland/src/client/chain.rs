@@ -7,11 +7,14 @@ use lowland_events::{
     Domain, Event, Filter, Stored,
     account::{Charged, Event as Account},
     id::{AccountId, JobId},
+    instance::Event as Instance,
     job::{Event as Job, Verdict},
     log::{SharedLog, Start},
-    meter::Usage,
-    request::Event as Request,
+    meter::{Meter, Usage},
+    metric::{Event as Metric, Sampled},
+    request::{Event as Request, OneOrMany},
     stream,
+    token::{Event as Token, Published},
 };
 use tokio::time::timeout;
 
@@ -58,7 +61,7 @@ pub async fn read(log: &SharedLog, account: &AccountId, job: &JobId, from: u64) 
     Ok(chain)
 }
 
-fn concerns(stored: &Stored, job: &JobId) -> bool {
+pub(crate) fn concerns(stored: &Stored, job: &JobId) -> bool {
     match &stored.event {
         Event::Account(Account::HoldPlaced(body)) => body.job == *job,
         Event::Account(Account::Charged(body)) => body.job == *job,
@@ -68,8 +71,18 @@ fn concerns(stored: &Stored, job: &JobId) -> bool {
     }
 }
 
+/// Whether money was set aside for the job, by what its own events say.
+pub(crate) fn was_held(chain: &[Stored]) -> bool {
+    chain.iter().any(|stored| matches!(stored.event, Event::Job(Job::Held(_))))
+}
+
+/// Whether any of the events moved money.
+pub(crate) fn was_moved(chain: &[Stored]) -> bool {
+    chain.iter().any(|stored| matches!(stored.event, Event::Account(_)))
+}
+
 /// A job's money is settled when all that was set aside has been charged or given back; where nothing was, when it ended.
-fn is_settled(chain: &[Stored]) -> bool {
+pub(crate) fn is_settled(chain: &[Stored]) -> bool {
     let mut held = None;
     for stored in chain {
         match &stored.event {
@@ -106,13 +119,68 @@ pub fn lines(chain: &[Stored]) -> Vec<Line> {
         .collect()
 }
 
-fn what(event: &Event) -> String {
+/// What an event says, shortened to a line.
+pub fn what(event: &Event) -> String {
     match event {
         Event::Job(job) => of_job(job),
         Event::Account(account) => of_account(account),
-        Event::Request(Request::Rejected(body)) => body.problem.message.clone(),
-        _ => String::new(),
+        Event::Request(request) => of_request(request),
+        Event::Token(Token::Published(body)) => of_tokens(body),
+        Event::Instance(instance) => of_instance(instance),
+        Event::Metric(Metric::Sampled(body)) => of_sample(body),
+        Event::Unknown(body) => {
+            format!("version {}, which this build does not know: {} bytes", body.version, body.body.len())
+        }
     }
+}
+
+fn of_request(request: &Request) -> String {
+    match request {
+        Request::Posted(body) => {
+            let texts = |input: &OneOrMany| Vec::from(input.clone()).len();
+            let asked = match (&body.messages, &body.prompt, &body.input) {
+                (Some(messages), ..) => format!("a conversation of {} messages", messages.len()),
+                (_, Some(prompt), _) => format!("a text of {} bytes", prompt.len()),
+                (.., Some(input)) => format!("{} texts to embed", texts(input)),
+                (None, None, None) => "nothing".to_owned(),
+            };
+            format!("{}: {asked}", body.model)
+        }
+        Request::CancelRequested(body) => body.reason.clone().unwrap_or_else(|| "no reason given".into()),
+        Request::TopupPosted(body) => {
+            let reference = body.reference.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+            format!("{}{reference}", body.amount.to_units())
+        }
+        Request::Rejected(body) => body.problem.message.clone(),
+    }
+}
+
+fn of_tokens(body: &Published) -> String {
+    let count = body.tokens.len();
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} token{plural} from {}: {:?}", body.first, body.text)
+}
+
+fn of_instance(instance: &Instance) -> String {
+    match instance {
+        Instance::Ready(body) => format!(
+            "on {} in {}: {} slots, context {}, asks {} a million, {}",
+            body.worker,
+            body.region,
+            body.slots,
+            body.context_tokens,
+            body.ask.to_units(),
+            body.provider
+        ),
+        Instance::Stopped(body) => body.reason.clone(),
+        Instance::Lost(body) => format!("silent for {} ms: {}", body.silent_ms, body.reason),
+    }
+}
+
+fn of_sample(body: &Sampled) -> String {
+    let series = body.counters.len() + body.gauges.len() + body.histograms.len();
+    let up = body.uptime_ms / 1000;
+    if series == 0 { format!("up {up} s, alive") } else { format!("up {up} s, {series} figures") }
 }
 
 fn of_job(job: &Job) -> String {
@@ -147,12 +215,14 @@ fn of_account(account: &Account) -> String {
 
 /// Quantities by meter, as people read them: `12 input tokens, 40 output tokens`.
 pub fn usage(usage: &Usage) -> String {
-    let quantities = usage.0.iter().map(|(meter, quantity)| {
-        let meter = serde_json::to_value(meter)
-            .ok()
-            .and_then(|name| name.as_str().map(|name| name.replace('_', " ")));
-        format!("{quantity} {}", meter.unwrap_or_default())
-    });
+    let quantities = usage.0.iter().map(|(meter, quantity)| self::meter(*meter, *quantity));
     let text = quantities.collect::<Vec<_>>().join(", ");
     if text.is_empty() { "nothing".into() } else { text }
+}
+
+/// One quantity as people read it: `12 input tokens`.
+pub fn meter(meter: Meter, quantity: u64) -> String {
+    let name = serde_json::to_value(meter).ok();
+    let name = name.and_then(|name| name.as_str().map(|name| name.replace('_', " ")));
+    format!("{quantity} {}", name.unwrap_or_default())
 }

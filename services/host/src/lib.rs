@@ -11,9 +11,11 @@ pub mod fold;
 pub mod health;
 pub mod inspect;
 pub mod keep;
+pub mod logging;
 pub mod settings;
 pub mod signals;
 pub mod telemetry;
+pub mod trace;
 
 mod service;
 
@@ -23,5 +25,6 @@ pub use error::Error;
 pub use fold::{Fold, State};
 pub use inspect::Inspection;
 pub use keep::Keep;
-pub use service::{Host, Service, run};
+pub use service::{Host, Service, run, run_with};
 pub use settings::Settings;
+pub use trace::Tracer;

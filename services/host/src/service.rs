@@ -16,8 +16,9 @@ use crate::{
     clock::Clock,
     health::{self, Health},
     keep::EVENTS_BETWEEN_MIN,
-    signals,
-    telemetry::{self, Figures},
+    logging, signals,
+    telemetry::Figures,
+    trace::{TraceConfig, Tracer},
 };
 
 /// Longest wait, at the end, for what still blocks a thread (a model that is being loaded).
@@ -52,6 +53,8 @@ pub struct Host {
     pub inspection: Inspection,
     /// The process's figures.
     pub figures: Figures,
+    /// Where it tells spans.
+    pub tracer: Tracer,
     /// What it tells the time by.
     pub clock: Clock,
     /// Fewest events from one snapshot of its state to the next: [`EVENTS_BETWEEN_MIN`], but for simulations.
@@ -77,6 +80,7 @@ impl Host {
             health: Health::default(),
             inspection: Inspection::default(),
             figures: Figures::default(),
+            tracer: Tracer::off(),
             clock: Clock::default(),
             keep_after: EVENTS_BETWEEN_MIN,
             stop: CancellationToken::new(),
@@ -92,6 +96,7 @@ struct Common {
     health: Option<SocketAddr>,
     log_filter: String,
     log_json: bool,
+    traces: TraceConfig,
 }
 
 fn common(settings: &mut Settings) -> Common {
@@ -106,6 +111,7 @@ fn common(settings: &mut Settings) -> Common {
         health: settings.optional("LOWLAND_HEALTH_ADDR"),
         log_filter: settings.or("LOWLAND_LOG", "info".into()),
         log_json: settings.or("LOWLAND_LOG_JSON", false),
+        traces: TraceConfig::read(settings),
     }
 }
 
@@ -134,29 +140,35 @@ fn credentials(
     }
 }
 
-/// Runs the service until it is told to stop. The `main` of `lowland serve NAME`.
+/// Runs the service with the settings of this process's environment.
 pub fn run<S: Service>() -> Result<(), Error> {
-    let mut settings = Settings::from_env();
+    run_with::<S>(Settings::from_env())
+}
+
+/// Runs the service until it is told to stop. The `main` of `lowland serve NAME`.
+pub fn run_with<S: Service>(mut settings: Settings) -> Result<(), Error> {
     let common = common(&mut settings);
     let config = S::config(&mut settings);
     settings.finish()?;
-    telemetry::init(&common.log_filter, common.log_json)?;
+    let instance = new_instance(S::NAME);
+    logging::init(&common.log_filter, common.log_json, S::NAME, &instance)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Error::io("starting the runtime"))?;
-    let outcome = runtime.block_on(start::<S>(common, config));
+    let outcome = runtime.block_on(start::<S>(common, config, instance));
     runtime.shutdown_timeout(BLOCKED_WAIT);
     outcome
 }
 
-async fn start<S: Service>(common: Common, config: S::Config) -> Result<(), Error> {
+async fn start<S: Service>(common: Common, config: S::Config, instance: InstanceId) -> Result<(), Error> {
     let stop = signals::stop_token()?;
     let (health, inspection) = (Health::default(), Inspection::default());
     if let Some(address) = common.health {
         health::serve(address, health.clone(), inspection.clone(), stop.clone()).await?;
     }
-    let instance = new_instance(S::NAME);
+    let figures = Figures::default();
+    let tracer = Tracer::start(common.traces, S::NAME, instance.as_str(), &figures)?;
     let connection = Connection {
         url: common.nats_url.unwrap_or_default(),
         credentials: common.credentials,
@@ -169,10 +181,12 @@ async fn start<S: Service>(common: Common, config: S::Config) -> Result<(), Erro
     };
     tracing::info!(%instance, "connected");
     let service = ServiceId::new(S::NAME).expect("a service's name is a valid id");
-    let (figures, clock) = (Figures::default(), Clock::default());
+    let (clock, spans) = (Clock::default(), tracer.clone());
     let (log, keep_after) = (Arc::new(log), EVENTS_BETWEEN_MIN);
-    let host = Host { log, service, instance, health, inspection, figures, clock, keep_after, stop };
-    S::serve(host, config).await
+    let host = Host { log, service, instance, health, inspection, figures, tracer, clock, keep_after, stop };
+    let outcome = S::serve(host, config).await;
+    spans.close().await;
+    outcome
 }
 
 /// An id for this process that no other process ever has.

@@ -1,8 +1,7 @@
-//! The one place that hands out telemetry: logs to standard error, and the figures a process keeps of itself.
+//! The figures that a process keeps of itself.
 
 use std::{
     collections::BTreeMap,
-    io::IsTerminal,
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -10,19 +9,6 @@ use std::{
 };
 
 use lowland_events::metric::Sampled;
-use tracing_subscriber::EnvFilter;
-
-/// Starts logging: `filter` as tracing's directives (`info`, `lowland_events=debug`), JSON lines if asked for.
-pub fn init(filter: &str, json: bool) -> Result<(), crate::Error> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| crate::Error::Other(format!("LOWLAND_LOG={filter:?}: {error}")))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    let started = if json { builder.json().try_init() } else { builder.try_init() };
-    started.map_err(|error| crate::Error::Other(error.to_string()))
-}
 
 /// The figures that a process keeps of itself. Clones share them.
 #[derive(Debug, Clone, Default)]
