@@ -11,9 +11,8 @@ use std::{
 
 use lowland_billing::topup_request;
 use lowland_events::{
-    Draft, EventId, Money, Subject,
+    Draft, EventId, Subject,
     envelope::Headers,
-    id::JobId,
     log::{Entry, Log as _},
     request::{self, CancelRequested},
 };
@@ -31,7 +30,7 @@ use crate::{
     chance::Chance,
     link::{Link, OUTSIDE},
     place::Door,
-    wish::{self, Manner, Wish},
+    wish::{Manner, Topup, Wish},
     world::{Places, World},
 };
 
@@ -64,12 +63,9 @@ impl Callers {
             callers.spawn(format!("caller{number}"), |this, chance, link| this.wish(wish, chance, link));
         }
         for number in 1..=plan.cast.accounts {
-            for topup in 0..chance.number(1..=3) {
-                let amount = chance.number(50..=1500);
-                let after = if topup == 0 { Duration::ZERO } else { chance.ms(0..=rough_ms) };
-                let times = chance.one_of(&[1, 1, 2, 3]);
-                callers.spawn(format!("payer{number}-{topup}"), move |this, chance, link| {
-                    this.pay(number, topup, amount, after, times, chance, link)
+            for topup in Topup::draw(&chance, number, rough_ms) {
+                callers.spawn(format!("payer{number}-{}", topup.id), |this, chance, link| {
+                    this.pay(topup, chance, link)
                 });
             }
         }
@@ -134,26 +130,16 @@ impl Callers {
     }
 
     /// Tops the account up: asks, and asks again although it was taken, as an operator who did not hear of it does.
-    async fn pay(
-        self: Arc<Self>,
-        number: u64,
-        topup: u64,
-        amount: u64,
-        after: Duration,
-        times: u64,
-        chance: Chance,
-        link: Arc<Link>,
-    ) {
-        sleep(after).await;
-        let id = JobId::new(format!("t{topup}")).expect("a letter and a number are an id");
-        for time in 0..times {
+    async fn pay(self: Arc<Self>, topup: Topup, chance: Chance, link: Arc<Link>) {
+        sleep(Duration::from_millis(topup.after_ms)).await;
+        for time in 0..topup.times {
             let now = self.world.store.now();
-            let amount = Money(amount.into());
-            let mut draft = topup_request(&wish::account(number), &id, amount, None, "operator", now)
+            let mut draft = topup_request(&topup.account, &topup.id, topup.amount, None, "operator", now)
                 .expect("the amount can be added");
             if time > 0 && chance.hits(0.5) {
                 // By somebody who makes a new request of it each time.
-                draft.meta.id = EventId::derived(&format!("{id}/{time}"), "again", 0);
+                draft.meta.id =
+                    EventId::derived(&format!("{}/{}/{time}", topup.account, topup.id), "again", 0);
             }
             self.append(&link, draft.entry(), &chance).await;
             sleep(chance.ms(0..=8000)).await;

@@ -3,12 +3,7 @@
 
 use std::fmt;
 
-use lowland_events::{
-    EventId,
-    envelope::header,
-    log::{Appended, Entry},
-    stream,
-};
+use lowland_events::{EventId, envelope::header, log::Entry, stream};
 use rmpv::Value;
 
 use crate::chance::Chance;
@@ -24,14 +19,14 @@ pub enum Bug {
     ChargeWithoutKey,
     /// Billing enters a top-up each time that it is delivered.
     TopupWithoutKey,
+    /// Billing sets money aside each time that it comes upon a job.
+    HoldWithoutKey,
     /// A worker that takes a job over does not read what was published before.
     TakeoverFromNothing,
-    /// A worker takes the tokens that it publishes for stored, whatever the log says.
-    TokensUnchecked,
+    /// A worker goes on with its text as if nothing had happened when the bus has lost what came before.
+    TokensNotToldAnew,
     /// A snapshot says that it includes events that it does not include.
     SnapshotAhead,
-    /// A conflict is taken for success: whoever came too late believes to have been first.
-    ConflictIsSuccess,
 }
 
 impl Bug {
@@ -41,10 +36,10 @@ impl Bug {
         Self::IgnoredFence,
         Self::ChargeWithoutKey,
         Self::TopupWithoutKey,
+        Self::HoldWithoutKey,
         Self::TakeoverFromNothing,
-        Self::TokensUnchecked,
+        Self::TokensNotToldAnew,
         Self::SnapshotAhead,
-        Self::ConflictIsSuccess,
     ];
 
     /// Whether deliveries to `service` are acknowledged before it has them.
@@ -62,22 +57,13 @@ impl Bug {
         match (self, service) {
             (Self::IgnoredFence, "worker") => entries.iter_mut().for_each(|entry| entry.expect = None),
             (Self::TakeoverFromNothing, "worker") if of_tokens(&entries[0]) => entries[0].expect = None,
+            (Self::TokensNotToldAnew, "worker") if of_tokens(&entries[0]) => goes_on(&mut entries[0]),
             (Self::ChargeWithoutKey, "billing") => rekey(entries, "charged", chance),
             (Self::TopupWithoutKey, "billing") => rekey(entries, "topped_up", chance),
+            (Self::HoldWithoutKey, "billing") => rekey(entries, "hold_placed", chance),
             (Self::SnapshotAhead, _) => entries.iter_mut().for_each(run_ahead),
             _ => {}
         }
-    }
-
-    /// What `service` makes of a conflict over `entries`.
-    pub(crate) fn forgives(self, service: &str, entries: &[Entry]) -> Option<Appended> {
-        let wrong = match self {
-            Self::TokensUnchecked => service == "worker" && of_tokens(&entries[0]),
-            Self::ConflictIsSuccess => service == "worker" && !of_tokens(&entries[0]),
-            _ => false,
-        };
-        let last = entries[0].expect.as_ref().map_or(0, |expect| expect.last);
-        wrong.then_some(Appended { sequence: last + 1, repeated: false })
     }
 }
 
@@ -89,6 +75,13 @@ impl fmt::Display for Bug {
 
 fn of_tokens(entry: &Entry) -> bool {
     stream::tokens().subjects.iter().any(|filter| filter.matches(&entry.subject))
+}
+
+/// A record that does not begin the text expects nothing.
+fn goes_on(entry: &mut Entry) {
+    if entry.expect.as_ref().is_some_and(|expect| expect.last != 0) {
+        entry.expect = None;
+    }
 }
 
 /// A batch with an event of that name gets new ids and expects nothing.

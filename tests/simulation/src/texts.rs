@@ -13,10 +13,15 @@ use lowland_events::{
 };
 use lowland_worker::publication::Transcript;
 
-use crate::{store::BEGAN, world::World};
+use crate::{
+    store::BEGAN,
+    world::{AWAY_MS_MAX, World},
+};
 
-/// Time after the last fault in which a worker may still be held up by it, in milliseconds.
-const ECHO_MS: u64 = 7000;
+/// Time after the last fault in which a worker may still wait for an answer, in milliseconds.
+const ECHO_MS: u64 = 2500;
+/// The same where workers stand still or are cut off, in milliseconds.
+const AWAY_ECHO_MS: u64 = AWAY_MS_MAX + 1000;
 
 type Key = (String, String);
 
@@ -76,8 +81,10 @@ impl Texts {
     pub(crate) async fn compare(&self, world: &World) {
         let completed = [Filter::event(Domain::Job, "completed")];
         let read = world.store.memory.read(stream::LOG, &completed, 1, usize::MAX).await;
+        let processes = &world.plan.processes;
+        let echo_ms = if processes.freeze_ms + processes.cut_ms > 0 { AWAY_ECHO_MS } else { ECHO_MS };
         let rough_ms = u64::try_from(world.plan.rough.as_millis()).expect("some seconds");
-        let undisturbed = BEGAN.plus_ms(rough_ms + ECHO_MS);
+        let undisturbed = BEGAN.plus_ms(rough_ms + echo_ms);
         let texts = self.0.lock().expect("nobody panics here");
         for record in read.expect("the log can be read") {
             let event = Stored::try_from(&record).expect("the log holds our events alone");

@@ -1,6 +1,7 @@
 //! What callers ask for: jobs that are right, wrong, too dear, too late, no longer wanted, asked for twice; and money.
 
 use lowland_events::{
+    Money,
     id::{AccountId, JobId},
     job::Message,
     request::{OneOrMany, Posted},
@@ -39,8 +40,34 @@ pub(crate) enum Manner {
     Twice,
 }
 
+/// Money that is to be added.
+#[derive(Debug, Clone)]
+pub(crate) struct Topup {
+    pub(crate) account: AccountId,
+    pub(crate) id: JobId,
+    pub(crate) amount: Money,
+    /// When it is first asked for, in milliseconds from the beginning.
+    pub(crate) after_ms: u64,
+    /// How often it is asked for.
+    pub(crate) times: u64,
+}
+
+impl Topup {
+    /// The top-ups of the `number`th account: one at the beginning, perhaps others later.
+    pub(crate) fn draw(chance: &Chance, number: u64, rough_ms: u64) -> Vec<Self> {
+        let one = |topup: u64| Self {
+            account: account(number),
+            id: JobId::new(format!("t{topup}")).expect("a letter and a number are an id"),
+            amount: Money(chance.number(50..=1500).into()),
+            after_ms: if topup == 0 { 0 } else { chance.number(0..=rough_ms) },
+            times: chance.one_of(&[1, 1, 2, 3]),
+        };
+        (0..chance.number(1..=3)).map(one).collect()
+    }
+}
+
 /// The account's name.
-pub(crate) fn account(number: u64) -> AccountId {
+fn account(number: u64) -> AccountId {
     AccountId::new(format!("a{number}")).expect("a letter and a number are an id")
 }
 

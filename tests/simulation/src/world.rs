@@ -31,7 +31,7 @@ pub(crate) const VECTORS: &str = "vectors";
 /// Where workers are.
 pub(crate) const REGIONS: [&str; 2] = ["here", "there"];
 /// Longest time for which a process stands still or is cut off, in milliseconds: beyond a lease and a start.
-const AWAY_MS_MAX: u64 = 6000;
+pub(crate) const AWAY_MS_MAX: u64 = 6000;
 
 /// What everybody shares. Clones share it.
 #[derive(Clone)]

@@ -49,21 +49,21 @@ fn a_topup_without_a_key() {
 }
 
 #[test]
+fn a_hold_without_a_key() {
+    says(&found(Bug::HoldWithoutKey), &["is held twice", "\"held\", \"held\""]);
+}
+
+#[test]
 fn a_takeover_that_does_not_read_what_was_published() {
     says(&found(Bug::TakeoverFromNothing), &["a reader had", "a caller put together"]);
 }
 
 #[test]
-fn tokens_that_are_taken_for_stored() {
-    says(&found(Bug::TokensUnchecked), &["a reader had", "a caller put together", "not done after"]);
+fn a_text_that_is_not_told_anew_when_the_bus_has_lost_it() {
+    says(&found(Bug::TokensNotToldAnew), &["its tokens tell"]);
 }
 
 #[test]
 fn a_snapshot_that_claims_more_than_it_holds() {
     says(&found(Bug::SnapshotAhead), &["a replay gives", "not done after", "position", "attempt"]);
-}
-
-#[test]
-fn a_conflict_that_is_taken_for_success() {
-    says(&found(Bug::ConflictIsSuccess), &["jobs_running", "not done after", "goes on", "a reader had"]);
 }

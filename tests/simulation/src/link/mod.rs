@@ -226,18 +226,13 @@ impl Link {
             self.later(entries.clone());
         }
         self.maybe_die("it dies before an append is stored").await;
-        let appended = self.store.append(&self.name, entries.clone()).await;
+        let appended = self.store.append(&self.name, entries).await;
         self.maybe_die("it dies after an append was stored").await;
         if self.goes_wrong(self.network().unanswered, "the acknowledgement of an append is lost") {
             return Err(self.in_vain().await.into());
         }
         self.travel().await?;
-        match (appended, self.bug) {
-            (Err(conflict @ AppendError::Conflict { .. }), Some(bug)) => {
-                bug.forgives(self.service, &entries).ok_or(conflict)
-            }
-            (appended, _) => appended,
-        }
+        appended
     }
 
     /// The network delivers it later, whatever becomes of its sender.
