@@ -118,7 +118,7 @@ impl Plan {
                 broken: sometimes(chance, 0.1),
             },
             engine: Engines {
-                step_ms: chance.one_of(&[1, 10, 60, 200]),
+                step_ms: chance.one_of(&[1, 20, 100, 600]),
                 fails: sometimes(chance, 0.2),
                 forgets: sometimes(chance, 0.1),
                 dies: sometimes(chance, 0.1),

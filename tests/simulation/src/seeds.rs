@@ -76,14 +76,15 @@ pub fn one_from_env() -> Result<Option<u64>, String> {
     text.parse().map(Some).map_err(|_| format!("{SEED_VARIABLE}={text:?}: a seed is a number, such as 42"))
 }
 
-/// Runs them; with `first_only`, until one fails.
+/// Runs them, until there is one of which `enough` is true.
 #[must_use]
-pub fn run_all(range: Range, bug: Option<Bug>, first_only: bool) -> Summary {
+pub fn run_all(range: Range, bug: Option<Bug>, enough: impl Fn(&Outcome) -> bool + Send) -> Summary {
     let began = Instant::now();
     let mut summary = Summary::default();
     each(range, bug, |outcome| {
+        let go_on = !enough(&outcome);
         summary.add(outcome);
-        !(first_only && !summary.failed.is_empty())
+        go_on
     });
     summary.failed.sort_by_key(|outcome| outcome.seed);
     summary.real_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
