@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use lowland_events::{
     Domain, Draft, Event, Filter, Stored, Subject, Time, TraceContext,
-    log::{self, AppendError, Appended, Entry, SharedLog},
+    log::{self, AppendError, Appended, Entry, Record, SharedLog},
     request::{self, CancelRequested, Posted},
     stream::REQUESTS,
 };
@@ -20,6 +20,8 @@ use crate::{error::ApiError, http::trace, hub::Key};
 pub const CANCEL_WITHIN_MS: u64 = 60_000;
 /// Pause before an append that was not answered is repeated, in milliseconds.
 const POST_AGAIN_MS: u64 = 200;
+/// Times that others may write to the same job while it is posted.
+const POST_CONFLICTS_MAX: usize = 8;
 
 /// What became of a post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +58,13 @@ impl Sending {
         Self { context: parent.map(own), parent, began: desk.clock.now() }
     }
 
-    fn end(self, desk: &Desk, key: &Key, draft: &Draft, error: Option<&AppendError>) {
+    fn end(self, desk: &Desk, key: &Key, draft: &Draft, placed: &Result<Placed, ApiError>) {
         let Some(context) = self.context.filter(|context| desk.tracer.wants(*context)) else { return };
-        let failure = error.map(|error| match error {
-            AppendError::Conflict { .. } => "posted_before",
-            _ => "not_stored",
-        });
+        let failure = match placed {
+            Ok(Placed::New) => None,
+            Ok(Placed::Before) => Some("posted_before"),
+            Err(_) => Some("not_stored"),
+        };
         let span =
             Span::new(context, format!("send {REQUESTS}"), Kind::Producer, self.began, desk.clock.now())
                 .below(self.parent)
@@ -96,18 +99,39 @@ impl Desk {
         let event = Event::from(request::Event::Posted(posted));
         let sending = Sending::begin(self, trace);
         let draft = self.draft(key, event).traced(sending.context.map(|context| context.to_string()));
-        let entry = if once { draft.entry_after(0) } else { draft.entry() };
-        let answer = self.append(&entry, self.within).await;
-        sending.end(self, key, &draft, answer.as_ref().err());
-        match answer {
-            Ok(appended) if appended.repeated => Ok(Placed::Before),
-            Ok(_) => Ok(Placed::New),
-            Err(AppendError::Conflict { .. }) => Ok(Placed::Before),
-            Err(error) => {
-                tracing::warn!(%error, job = %key.job, "a request could not be posted");
-                Err(ApiError::log_unavailable(&error.to_string()))
+        let placed = self.place(key, &draft, once).await;
+        sending.end(self, key, &draft, &placed);
+        placed
+    }
+
+    /// Appends a request; with `once`, behind whatever else was said of the job, unless it was posted before.
+    async fn place(&self, key: &Key, draft: &Draft, once: bool) -> Result<Placed, ApiError> {
+        let mut entry = if once { draft.entry_after(0) } else { draft.entry() };
+        for _ in 0..POST_CONFLICTS_MAX {
+            match self.append(&entry, self.within).await {
+                Ok(appended) if appended.repeated => return Ok(Placed::Before),
+                Ok(_) => return Ok(Placed::New),
+                Err(AppendError::Conflict { .. }) => match self.last_but_posted(key).await? {
+                    Some(last) => entry = draft.entry_after(last),
+                    None => return Ok(Placed::Before),
+                },
+                Err(error) => {
+                    tracing::warn!(%error, job = %key.job, "a request could not be posted");
+                    return Err(ApiError::log_unavailable(&error.to_string()));
+                }
             }
         }
+        Err(ApiError::log_unavailable("others write to the same job all the time"))
+    }
+
+    /// Sequence of the last request under the id of `key`, if none of them posts a job: what came first may be a
+    /// cancellation, for instance of an earlier try that the log never took.
+    async fn last_but_posted(&self, key: &Key) -> Result<Option<u64>, ApiError> {
+        let all = Filter::aggregate(Domain::Request, key.account.as_str(), key.job.as_str());
+        // In this order: whatever is posted in between moves the last sequence on.
+        let last = self.ask(self.log.last(REQUESTS, &all)).await?.flatten();
+        let posted = self.first_posted(key).await?;
+        Ok(posted.is_none().then(|| last.map_or(0, |last| last.sequence)))
     }
 
     /// Asks for the job's end. Tries for a while: nobody waits for it, but the caller pays for what is still computed.
@@ -120,20 +144,31 @@ impl Desk {
 
     /// What was first posted under the id of `key`, if that is still known.
     pub async fn posted(&self, key: &Key) -> Result<Option<Posted>, ApiError> {
-        let filters = [Filter::from(&Subject::request(&key.account, &key.job, "posted"))];
-        let read = self.log.read(REQUESTS, &filters, 0, 1);
-        let records = match tokio::time::timeout(self.within, read).await {
-            Ok(Ok(records)) => records,
-            Ok(Err(log::Error::NoStream(_))) => Vec::new(),
-            Ok(Err(error)) => return Err(ApiError::log_unavailable(&error.to_string())),
-            Err(_) => return Err(ApiError::log_unavailable("no answer in time")),
-        };
-        let event =
-            records.first().and_then(|record| Stored::try_from(record).ok()).map(|stored| stored.event);
+        let first = self.first_posted(key).await?;
+        let event = first.and_then(|record| Stored::try_from(&record).ok()).map(|stored| stored.event);
         Ok(match event {
             Some(Event::Request(request::Event::Posted(posted))) => Some(posted),
             _ => None,
         })
+    }
+
+    async fn first_posted(&self, key: &Key) -> Result<Option<Record>, ApiError> {
+        let filters = [Filter::from(&Subject::request(&key.account, &key.job, "posted"))];
+        let records = self.ask(self.log.read(REQUESTS, &filters, 0, 1)).await?;
+        Ok(records.and_then(|records| records.into_iter().next()))
+    }
+
+    /// The log's answer, if it comes in time; nothing, if the stream is not there.
+    async fn ask<T>(
+        &self,
+        asked: impl Future<Output = Result<T, log::Error>>,
+    ) -> Result<Option<T>, ApiError> {
+        match tokio::time::timeout(self.within, asked).await {
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(log::Error::NoStream(_))) => Ok(None),
+            Ok(Err(error)) => Err(ApiError::log_unavailable(&error.to_string())),
+            Err(_) => Err(ApiError::log_unavailable("no answer in time")),
+        }
     }
 
     /// The id of each event follows from its job, so a repetition is recognised as such.

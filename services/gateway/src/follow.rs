@@ -114,6 +114,7 @@ async fn run_models(host: Host, mut fold: Fold<Models>, sender: watch::Sender<Mo
             trouble(&host, stream::LOG, &error);
             let Some(again) = models_again(&host).await else { return };
             fold = again;
+            host.health.ready();
         }
         sender.send_replace(fold.state().clone());
     }
