@@ -21,7 +21,7 @@ COPY . .
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt,required=false \
     --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p lowland && install -D target/release/lowland /out/lowland
+    cargo build --release --locked -p lowland && install -D --strip target/release/lowland /out/lowland
 
 # Nothing is run here, and rust is not resolved: only the stage that BIN names is built.
 FROM scratch AS prebuilt

@@ -3,7 +3,15 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::envelope::EventId;
+use crate::{envelope::EventId, job::Task};
+
+/// The role of the span that a job is; its cause is the request.
+pub const JOB_SPAN: &str = "job";
+/// The role of the span that the wait for a place is; it is named by the assignment that ends it.
+pub const PLACE_SPAN: &str = "place";
+/// The role of the span that an attempt is; its cause is the assignment. Told by whoever ends the attempt: the worker, or
+/// the scheduler in place of one that is gone.
+pub const ATTEMPT_SPAN: &str = "attempt";
 
 /// Length of a `traceparent` of version 00, in bytes.
 const TRACEPARENT_BYTES: usize = 55;
@@ -83,6 +91,16 @@ impl TraceContext {
     #[must_use]
     pub fn span_id(self) -> [u8; 8] {
         self.span
+    }
+}
+
+/// What a task is called in OpenTelemetry's conventions for generative AI.
+#[must_use]
+pub fn operation(task: &Task) -> &'static str {
+    match task {
+        Task::Chat { .. } => "chat",
+        Task::Completion { .. } => "text_completion",
+        Task::Embedding { .. } => "embeddings",
     }
 }
 

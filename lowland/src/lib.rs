@@ -2,6 +2,7 @@
 //! subcommands over them. A library so that the tests can hold each part by itself.
 
 pub mod artifacts;
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod containers;

@@ -19,6 +19,7 @@ import os
 import random
 import stat
 import struct
+import subprocess
 import sys
 import time
 
@@ -63,7 +64,8 @@ class Disk:
     def answer(self, operation, node, body):
         """The answer's bytes, or an error's number."""
         if operation == INIT:
-            flags = struct.unpack_from("<III", body, 4)[2 - 1] & (ASYNC_READ | BIG_WRITES | MAX_PAGES)
+            _, _, _, offered = struct.unpack_from("<IIII", body)
+            flags = offered & (ASYNC_READ | BIG_WRITES | MAX_PAGES)
             return struct.pack("<IIIIHHIIHHI28x", MAJOR, MINOR, WRITE_MAX, flags, 64, 48, WRITE_MAX, 1, WRITE_MAX // 4096, 0, 0)
         if operation == LOOKUP:
             if body.rstrip(b"\0") != b"disk":
@@ -131,8 +133,13 @@ def records(diary):
 
 
 def cuts(diary, count, seed, begin, end):
-    """Records at which the power goes: drawn from all writes and flushes between the two moments."""
-    numbers = [number for number, (_, moment, _, _) in enumerate(records(diary)) if int(begin) <= moment <= int(end)]
+    """Records at which the power goes: drawn from those between the two moments that come after a write, so that the
+    disk has something in its cache."""
+    begin, end, numbers, before = int(begin), int(end), [], FLUSH
+    for number, (kind, moment, _, _) in enumerate(records(diary)):
+        if begin <= moment <= end and before == WRITE:
+            numbers.append(number)
+        before = kind
     for number in sorted(random.Random(int(seed)).sample(numbers, int(count))):
         print(number)
 
@@ -144,18 +151,19 @@ def last(diary, cut):
 
 
 def replay(base, diary, out, cut, mode):
-    """BASE with the diary's records before number CUT."""
-    before = [record for _, record in zip(range(int(cut)), records(diary))]
-    flushed = max((number for number, record in enumerate(before) if record[0] == FLUSH), default=-1)
-    os.system(f"cp --sparse=always '{base}' '{out}'") == 0 or sys.exit(f"copying {base} failed")
-    chance = random.Random(int(cut))
+    """BASE with the diary's records before number CUT; prints how many writes had come since the last flush."""
+    cut, chance = int(cut), random.Random(int(cut))
+    kinds = [kind for _, (kind, *_) in zip(range(cut), records(diary))]
+    flushed = max((number for number, kind in enumerate(kinds) if kind == FLUSH), default=-1)
+    pending = range(flushed + 1, len(kinds))
+    kept = set({"all": pending, "none": ()}.get(mode, [number for number in pending if chance.random() < 0.5]))
+    torn = max(kept, default=-1) if mode == "some" else -1
+    subprocess.run(["cp", "--sparse=always", base, out], check=True)
     disk = os.open(out, os.O_RDWR)
-    pending = [number for number in range(flushed + 1, len(before))]
-    kept = set(pending if mode == "all" else () if mode == "none" else (n for n in pending if chance.random() < 0.5))
-    for number, (kind, _, offset, data) in enumerate(before):
+    for number, (kind, _, offset, data) in zip(range(cut), records(diary)):
         if kind == WRITE and (number <= flushed or number in kept):
-            torn = mode == "some" and number == max(kept, default=-1)
-            os.pwrite(disk, data[:chance.randrange(0, len(data) + 1, SECTOR)] if torn else data, offset)
+            length = chance.randrange(0, len(data) + 1, SECTOR) if number == torn else len(data)
+            os.pwrite(disk, data[:length], offset)
     os.close(disk)
     print(len(pending))
 

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod binary;
 pub mod bounded;
+pub mod collector;
 pub mod havoc;
 pub mod load;
 pub mod python;

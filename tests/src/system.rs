@@ -40,6 +40,8 @@ pub struct Setting {
     pub prices: Option<String>,
     /// API keys of accounts beside the tenant's own.
     pub keys: Vec<(String, String)>,
+    /// What is added to the environment of all processes.
+    pub env: Vec<(String, String)>,
 }
 
 /// A running system; it is stopped when this is dropped. One runs at a time: they would take each other's processor.
@@ -74,6 +76,7 @@ impl System {
             .args(["--port", &gateway.to_string(), "--nats-port", &nats.to_string(), "--data"])
             .arg(folder.path().join("data"))
             .env_remove("LOWLAND_NATS_URL")
+            .envs(setting.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors);

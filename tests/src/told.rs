@@ -48,6 +48,9 @@ pub struct Tally {
     pub resumed: u32,
     /// Callers who had to come back.
     pub came_back: u32,
+    /// Tokens that callers had read of jobs cut short, beyond those that were charged: what the bus lost with a server
+    /// and nobody could count any more.
+    pub given_away: u64,
 }
 
 /// Waits until every process of `system` does its work.
@@ -192,8 +195,12 @@ pub fn tally(report: &Report, audit: &Audit) -> Tally {
         tally.lost += job.lost;
         tally.resumed += u32::from(job.resumed_tokens > 0);
     }
-    let read = report.jobs.values().filter_map(|heard| heard.read.as_ref());
-    tally.came_back = read.filter(|read| read.connections > 1).count().try_into().unwrap_or(u32::MAX);
+    for (key, heard) in &report.jobs {
+        let (Some(read), Some(job)) = (&heard.read, audit.jobs.get(key)) else { continue };
+        tally.came_back += u32::from(read.connections > 1);
+        let charged = job.end.as_ref().map_or(0, |end| end.usage.output_tokens());
+        tally.given_away += (read.text.chars().count() as u64).saturating_sub(charged);
+    }
     tally
 }
 

@@ -76,6 +76,7 @@ fn up() -> System {
         slots: Some(16),
         prices: Some(PRICES.into()),
         keys: others().to_vec(),
+        ..Setting::default()
     })
 }
 

@@ -10,6 +10,7 @@ use crate::{
     folders::{self, Data},
 };
 
+pub mod bench;
 pub mod chat;
 pub mod demo;
 pub mod doctor;
@@ -79,6 +80,7 @@ pub enum Command {
     Reset(reset::Args),
     Model(model::Args),
     Nats(nats::Args),
+    Bench(bench::Args),
     Serve(serve::Args),
     Setup(setup::Args),
     Health(health::Args),
@@ -136,6 +138,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Reset(args) => reset::run(&context, args),
         Command::Model(args) => model::run(&context, args),
         Command::Nats(args) => nats::run(&context, args),
+        Command::Bench(args) => bench::run(&context, args),
         Command::Serve(args) => serve::run(&context, args),
         Command::Setup(args) => setup::run(&context, args),
         Command::Health(args) => health::run(&context, args),

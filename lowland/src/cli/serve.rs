@@ -26,7 +26,9 @@ const SEATS: &str = "LOWLAND_WORKER_SEATS";
 #[command(after_help = "\
 Settings come from the environment; `lowland up` sets them, and whoever runs services some other way does it himself:
   every service  LOWLAND_NATS_URL, LOWLAND_NKEY_SEED_FILE (or LOWLAND_NATS_USER and LOWLAND_NATS_PASSWORD),
-                 LOWLAND_INBOX_PREFIX, LOWLAND_HEALTH_ADDR (answers /healthz and /readyz), LOWLAND_LOG, LOWLAND_LOG_JSON
+                 LOWLAND_INBOX_PREFIX, LOWLAND_HEALTH_ADDR (answers /healthz, /readyz, /state and
+                 /metrics), LOWLAND_LOG, LOWLAND_LOG_JSON,
+                 OTEL_EXPORTER_OTLP_ENDPOINT and other OTEL_... (docs/tracing.md)
   billing        LOWLAND_PRICES
   gateway        LOWLAND_LISTEN, LOWLAND_KEYS
   worker         LOWLAND_WORKER_ID, LOWLAND_MODELS, LOWLAND_WORKER_MODELS, LOWLAND_SLOTS, LOWLAND_THREADS,

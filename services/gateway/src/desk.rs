@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use lowland_events::{
-    Domain, Draft, Event, Filter, Stored, Subject,
+    Domain, Draft, Event, Filter, Stored, Subject, Time, TraceContext,
     log::{self, AppendError, Appended, Entry, Record, SharedLog},
     request::{self, CancelRequested, Posted},
     stream::REQUESTS,
 };
-use lowland_host::{Clock, Host};
+use lowland_host::{
+    Clock, Host, Tracer,
+    trace::{Kind, Span},
+};
 
-use crate::{error::ApiError, hub::Key};
+use crate::{error::ApiError, http::trace, hub::Key};
 
 /// Time for which a cancellation is tried, in milliseconds.
 pub const CANCEL_WITHIN_MS: u64 = 60_000;
@@ -36,13 +39,52 @@ pub struct Desk {
     source: String,
     clock: Clock,
     within: Duration,
+    tracer: Tracer,
+}
+
+/// A post under way: the span that the job's trace goes on from.
+struct Sending {
+    /// What the record says: the post's own place, or, if nothing is told, that which it was asked for in.
+    context: Option<TraceContext>,
+    parent: Option<TraceContext>,
+    began: Time,
+}
+
+impl Sending {
+    fn begin(desk: &Desk, parent: Option<TraceContext>) -> Self {
+        let own = |parent: TraceContext| {
+            if desk.tracer.wants(parent) { parent.with_span(trace::span_id()) } else { parent }
+        };
+        Self { context: parent.map(own), parent, began: desk.clock.now() }
+    }
+
+    fn end(self, desk: &Desk, key: &Key, draft: &Draft, error: Option<&AppendError>) {
+        let Some(context) = self.context.filter(|context| desk.tracer.wants(*context)) else { return };
+        let failure = error.map(|error| match error {
+            AppendError::Conflict { .. } => "posted_before",
+            _ => "not_stored",
+        });
+        let span =
+            Span::new(context, format!("send {REQUESTS}"), Kind::Producer, self.began, desk.clock.now())
+                .below(self.parent)
+                .with("messaging.system", "nats")
+                .with("messaging.operation.type", "send")
+                .with("messaging.operation.name", "publish")
+                .with("messaging.destination.name", REQUESTS)
+                .with("messaging.message.id", draft.meta.id.to_string())
+                .with("lowland.account", key.account.to_string())
+                .with("lowland.job", key.job.to_string())
+                .failed_if(failure);
+        desk.tracer.tell(span);
+    }
 }
 
 impl Desk {
     /// A desk that writes in the name of `host`; the log must have taken a request `within` that time.
     #[must_use]
     pub fn new(host: &Host, within: Duration) -> Self {
-        Self { log: host.log.clone(), source: host.source(), clock: host.clock.clone(), within }
+        let (log, clock, tracer) = (host.log.clone(), host.clock.clone(), host.tracer.clone());
+        Self { log, source: host.source(), clock, within, tracer }
     }
 
     /// Posts `posted` as the job `key`. With `once`, only if nothing was ever posted under that id.
@@ -51,26 +93,37 @@ impl Desk {
         key: &Key,
         posted: Posted,
         once: bool,
-        traceparent: Option<String>,
+        trace: Option<TraceContext>,
     ) -> Result<Placed, ApiError> {
         let event = Event::from(request::Event::Posted(posted));
-        let draft = self.draft(key, event).traced(traceparent);
-        let mut entry = if once { draft.entry_after(0) } else { draft.entry() };
-        for _ in 0..POST_CONFLICTS_MAX {
-            match self.append(&entry, self.within).await {
-                Ok(appended) if appended.repeated => return Ok(Placed::Before),
-                Ok(_) => return Ok(Placed::New),
-                Err(AppendError::Conflict { .. }) => match self.last_but_posted(key).await? {
-                    Some(last) => entry = draft.entry_after(last),
-                    None => return Ok(Placed::Before),
-                },
-                Err(error) => {
-                    tracing::warn!(%error, job = %key.job, "a request could not be posted");
-                    return Err(ApiError::log_unavailable(&error.to_string()));
-                }
+        let sending = Sending::begin(self, trace);
+        let draft = self.draft(key, event).traced(sending.context.map(|context| context.to_string()));
+        let answer = self.place(key, &draft, once).await;
+        sending.end(self, key, &draft, answer.as_ref().err());
+        match answer {
+            Ok(appended) if appended.repeated => Ok(Placed::Before),
+            Ok(_) => Ok(Placed::New),
+            Err(AppendError::Conflict { .. }) => Ok(Placed::Before),
+            Err(error) => {
+                tracing::warn!(%error, job = %key.job, "a request could not be posted");
+                Err(ApiError::log_unavailable(&error.to_string()))
             }
         }
-        Err(ApiError::log_unavailable("others write to the same job all the time"))
+    }
+
+    /// Appends a post; with `once`, it conflicts with every other post under its id, and with nothing else.
+    async fn place(&self, key: &Key, draft: &Draft, once: bool) -> Result<Appended, AppendError> {
+        let mut entry = if once { draft.entry_after(0) } else { draft.entry() };
+        for _ in 0..POST_CONFLICTS_MAX {
+            let conflict = match self.append(&entry, self.within).await {
+                Err(conflict @ AppendError::Conflict { .. }) => conflict,
+                answered => return answered,
+            };
+            let last = self.last_but_posted(key).await;
+            let last = last.map_err(|error| AppendError::Unanswered(error.to_string()))?;
+            entry = draft.entry_after(last.ok_or(conflict)?);
+        }
+        Err(AppendError::Unanswered("others write to the same job all the time".into()))
     }
 
     /// Sequence of the last request under the id of `key`, if none of them posts a job: what came first may be a

@@ -100,7 +100,7 @@ impl Source {
 
 async fn open_models(host: &Host) -> Result<Fold<Models>, log::Error> {
     let fold = Fold::open(&host.log, stream::LOG, &Models::filters()).await?;
-    Ok(fold.answering(&host.inspection, &host.service))
+    Ok(fold.answering(&host.inspection, &host.service).measured(&host.figures, &host.clock))
 }
 
 async fn run_models(host: Host, mut fold: Fold<Models>, sender: watch::Sender<Models>) {

@@ -13,7 +13,7 @@ use tracing_subscriber::{
         format::{JsonFields, Writer},
         time::{FormatTime, SystemTime},
     },
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
 };
 
 use crate::Error;
@@ -62,7 +62,7 @@ where
             ("instance".to_owned(), json!(self.instance)),
             ("target".to_owned(), json!(event.metadata().target())),
         ]);
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<JsonFields>>();
             let fields =

@@ -12,12 +12,14 @@ use lowland_events::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error, Inspection, Settings,
+    Error, Figures, Inspection, Settings,
     clock::Clock,
     health::{self, Health},
     keep::EVENTS_BETWEEN_MIN,
-    logging, signals,
-    telemetry::Figures,
+    logging,
+    measured::measured,
+    sampler::{self, Sampling},
+    signals,
     trace::{TraceConfig, Tracer},
 };
 
@@ -31,6 +33,9 @@ pub trait Service {
     /// Its own settings.
     type Config: Send;
 
+    /// Whether it publishes its figures itself, with signs of life between.
+    const BEATS: bool = false;
+
     /// Reads its settings; what is wrong is noted in `settings`.
     fn config(settings: &mut Settings) -> Self::Config;
 
@@ -41,8 +46,10 @@ pub trait Service {
 /// What a service is given. Clones share everything.
 #[derive(Clone)]
 pub struct Host {
-    /// The log.
+    /// The log; what is appended to it is measured.
     pub log: SharedLog,
+    /// The same log, unmeasured: for the samples of what is measured.
+    pub bus: SharedLog,
     /// The service's name.
     pub service: ServiceId,
     /// This process; never used twice.
@@ -72,14 +79,16 @@ impl Host {
 
     /// A host over any log, for tests: nothing is bound, no signal is heard.
     #[must_use]
-    pub fn over(log: SharedLog, service: &str) -> Self {
+    pub fn over(bus: SharedLog, service: &str) -> Self {
+        let figures = Figures::default();
         Self {
-            log,
+            log: measured(Arc::clone(&bus), &figures),
+            bus,
             service: ServiceId::new(service).expect("a service's name is a valid id"),
             instance: new_instance(service),
             health: Health::default(),
             inspection: Inspection::default(),
-            figures: Figures::default(),
+            figures,
             tracer: Tracer::off(),
             clock: Clock::default(),
             keep_after: EVENTS_BETWEEN_MIN,
@@ -163,11 +172,10 @@ pub fn run_with<S: Service>(mut settings: Settings) -> Result<(), Error> {
 
 async fn start<S: Service>(common: Common, config: S::Config, instance: InstanceId) -> Result<(), Error> {
     let stop = signals::stop_token()?;
-    let (health, inspection) = (Health::default(), Inspection::default());
+    let (health, inspection, figures) = (Health::default(), Inspection::default(), Figures::default());
     if let Some(address) = common.health {
-        health::serve(address, health.clone(), inspection.clone(), stop.clone()).await?;
+        health::serve(address, health.clone(), inspection.clone(), figures.clone(), stop.clone()).await?;
     }
-    let figures = Figures::default();
     let tracer = Tracer::start(common.traces, S::NAME, instance.as_str(), &figures)?;
     let connection = Connection {
         url: common.nats_url.unwrap_or_default(),
@@ -175,15 +183,17 @@ async fn start<S: Service>(common: Common, config: S::Config, instance: Instance
         name: format!("lowland {}", S::NAME),
         inbox_prefix: common.inbox_prefix,
     };
-    let log = tokio::select! {
-        log = JetStreamLog::connect(&connection) => log?,
+    let bus: SharedLog = tokio::select! {
+        log = JetStreamLog::connect(&connection) => Arc::new(log?),
         () = stop.cancelled() => return Ok(()),
     };
     tracing::info!(%instance, "connected");
     let service = ServiceId::new(S::NAME).expect("a service's name is a valid id");
     let (clock, spans) = (Clock::default(), tracer.clone());
-    let (log, keep_after) = (Arc::new(log), EVENTS_BETWEEN_MIN);
-    let host = Host { log, service, instance, health, inspection, figures, tracer, clock, keep_after, stop };
+    let (log, keep_after) = (measured(Arc::clone(&bus), &figures), EVENTS_BETWEEN_MIN);
+    let host =
+        Host { log, bus, service, instance, health, inspection, figures, tracer, clock, keep_after, stop };
+    let _sampling = (!S::BEATS).then(|| Sampling::of(sampler::sample(host.clone())));
     let outcome = S::serve(host, config).await;
     spans.close().await;
     outcome

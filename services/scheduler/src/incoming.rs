@@ -6,14 +6,12 @@ use lowland_events::{
     envelope::{Undecodable, header},
     log::Record,
     request::{CancelRequested, Event as RequestEvent, Posted},
+    trace::JOB_SPAN,
 };
 
 use lowland_host::trace::Sampling;
 
 use crate::key::JobKey;
-
-/// The role of a job's own span, whose cause is the request.
-pub const JOB_SPAN: &str = "job";
 
 /// A request.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,6 +11,7 @@ pub mod config;
 pub mod decide;
 pub mod desk;
 pub mod facts;
+pub mod figures;
 pub mod incoming;
 pub mod key;
 pub mod lifecycle;
@@ -19,6 +20,7 @@ pub mod placement;
 pub mod queue;
 pub mod shell;
 pub mod state;
+pub mod trace;
 
 #[cfg(test)]
 mod given;
@@ -31,6 +33,7 @@ pub struct Scheduler;
 
 impl Service for Scheduler {
     const NAME: &'static str = "scheduler";
+    const BEATS: bool = true;
     type Config = Config;
 
     fn config(settings: &mut Settings) -> Config {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lowland_events::{
-    Draft, Event, Subject,
+    Draft, Event, Subject, TraceContext,
     id::InstanceId,
     instance::{Ready, Stopped},
     log::{AppendError, Entry},
@@ -14,12 +14,14 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
+use tracing::Instrument as _;
 
 use crate::{
     Config,
     attempt::Attempt,
     bus::{Bus, wait_after},
     engine::{Engine, Model},
+    figures::ModelFigures,
     job::{Assignment, Key},
     mail::Mail,
     roster::{Command, Order, Roster},
@@ -131,17 +133,20 @@ impl Desk {
 
     fn begin(&mut self, of: Assignment) {
         let Some(engine) = self.engines.get(&of.assigned.instance).cloned() else { return };
-        tracing::debug!(account = %of.key.0, job = %of.key.1, attempt = of.attempt(), "assigned");
+        let about = about(&of);
+        about.in_scope(|| tracing::debug!("assigned"));
         let (key, attempt) = (of.key.clone(), of.attempt());
         let first = if self.stopping { Order::Stop } else { Order::Proceed };
         let (order, orders) = watch::channel(first);
         self.orders.insert(key.clone(), (attempt, order));
-        let attempt_at_job = Attempt::new(self.bus.clone(), of, engine, orders, self.host.figures.clone());
-        self.jobs.spawn(async move {
+        let figures = ModelFigures::of(&self.host.figures, engine.model().id.as_str());
+        let tracer = self.host.tracer.clone();
+        let attempt_at_job = Attempt::new(self.bus.clone(), of, engine, orders, figures, tracer);
+        let work = async move {
             attempt_at_job.run().await;
             (key, attempt)
-        });
-        self.count();
+        };
+        self.jobs.spawn(work.instrument(about));
     }
 
     fn tell(&self, key: &Key, order: &Order) {
@@ -168,15 +173,10 @@ impl Desk {
             }
             Err(fault) => tracing::error!(%fault, "a job's task failed"),
         }
-        self.count();
         match self.engines.values().find(|engine| !engine.is_alive()) {
             Some(dead) => Err(Error::Other(format!("the engine of model {} has died", dead.model().id))),
             None => Ok(()),
         }
-    }
-
-    fn count(&self) {
-        self.host.figures.gauge("jobs_running").set(i64::try_from(self.jobs.len()).unwrap_or(i64::MAX));
     }
 
     /// Says that the engine takes jobs, under a name that was never used before.
@@ -194,6 +194,9 @@ impl Desk {
                 () = stop.cancelled() => return,
                 said = self.say(&ready, ready.entry_after(0)) => {
                     if said {
+                        let model = engine.model();
+                        let slots = ModelFigures::of(&self.host.figures, model.id.as_str()).slots;
+                        slots.set(model.slots.into());
                         return tracing::info!(%instance, model = %engine.model().id, "ready");
                     }
                 }
@@ -268,6 +271,12 @@ impl Desk {
             }
         }
     }
+}
+
+/// What every log line about an attempt says, whatever the level.
+fn about(of: &Assignment) -> tracing::Span {
+    let trace_id = of.trace().map(TraceContext::trace_id);
+    tracing::error_span!("attempt", account = %of.key.0, job = %of.key.1, attempt = of.attempt(), trace_id)
 }
 
 /// `<worker>-<8 hex of the process>-<number>`: the process is never used twice, so neither is this.

@@ -17,7 +17,7 @@ use lowland_events::{
 
 use super::*;
 
-/// An effective version, dearer than what is under test.
+/// What everything costs; a cached token what an input token costs.
 const BOOK: &str = "[[version]]\nid = \"v\"\neffective = \"1970-01-01T00:00:00Z\"\n\
                     [version.models.\"*\"]\ninput_tokens = \"1\"\noutput_tokens = \"3\"\n";
 /// What job `j` may cost, with 10 tokens read and 5 written at most: 10 + 15.
@@ -188,7 +188,8 @@ fn topped_up(topup: &str, amount: i128) -> ToppedUp {
 }
 
 fn hold(amount: i128) -> HoldPlaced {
-    let rates = [(Meter::InputTokens, 1_000_000), (Meter::OutputTokens, 3_000_000)];
+    let rates =
+        [(Meter::InputTokens, 1_000_000), (Meter::CachedTokens, 1_000_000), (Meter::OutputTokens, 3_000_000)];
     HoldPlaced {
         job: id("j"),
         model: model(),

@@ -53,8 +53,8 @@ struct Asked {
 async fn serve(app: &App, caller: Caller, headers: &HeaderMap, body: Body, translate: Translate) -> Response {
     match read(app, caller, headers, body, translate).await {
         Ok(asked) => {
-            let job = asked.key.job.clone();
-            about(&job, answer(app, asked).await)
+            let key = asked.key.clone();
+            about(&key, answer(app, asked).await)
         }
         Err(error) => error.into_response(),
     }

@@ -111,8 +111,11 @@ fn collector(settings: &mut Settings) -> Option<Collector> {
 
 fn url(settings: &mut Settings, name: &str, text: &str) -> Option<Url> {
     let problem = match Url::parse(text) {
-        Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => return Some(url),
-        Ok(url) => format!("{}: is neither http nor https", url.scheme()),
+        Ok(url) if url.scheme() == "http" && url.has_host() => return Some(url),
+        Ok(url) if url.scheme() == "https" => {
+            "spans go out in clear only; run a collector beside the services and let it speak TLS".into()
+        }
+        Ok(url) => format!("{}: is no address", url.scheme()),
         Err(error) => error.to_string(),
     };
     settings.problem(format!(
@@ -213,12 +216,12 @@ mod tests {
         assert_eq!(endpoint(&[("OTEL_EXPORTER_OTLP_HEADERS", "a=b")]), None);
         let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/");
         assert_eq!(endpoint(&[base]).unwrap(), "http://c:4318/v1/traces");
-        let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://u:p@t/x");
-        assert_eq!(endpoint(&[base, own]).unwrap(), "https://u:p@t/x", "the more special one, as it is");
+        let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://u:p@t/x");
+        assert_eq!(endpoint(&[base, own]).unwrap(), "http://u:p@t/x", "the more special one, as it is");
         assert_eq!(endpoint(&[base, ("OTEL_SDK_DISABLED", "true")]), None);
         assert_eq!(endpoint(&[base, ("OTEL_TRACES_EXPORTER", "none")]), None);
-        let shown = format!("{:?}", read(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://u:p@t/x")]).0);
-        assert!(shown.contains("Collector(https://t/x)") && !shown.contains("u:p"), "{shown}");
+        let shown = format!("{:?}", read(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://u:p@t/x")]).0);
+        assert!(shown.contains("Collector(http://t/x)") && !shown.contains("u:p"), "{shown}");
     }
 
     #[test]
@@ -249,7 +252,7 @@ mod tests {
             ("OTEL_TRACES_EXPORTER", "zipkin"),
         ]);
         for named in
-            ["ENDPOINT: collector: is neither", "HEADERS: item 1", "SAMPLER=\"sometimes\"", "from 0 to 1"]
+            ["ENDPOINT: collector: is no address", "HEADERS: item 1", "SAMPLER=\"sometimes\"", "from 0 to 1"]
         {
             assert!(problems.contains(named), "{named} in {problems}");
         }
@@ -260,5 +263,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ]);
         assert!(problems.contains("http/protobuf, usually to port 4318"), "{problems}");
+        let (_, problems) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4318")]);
+        assert!(problems.contains("in clear only"), "{problems}");
     }
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Span, config::Collector};
 use crate::{
     Error,
-    telemetry::{Counter, Figures},
+    figures::{Counter, Figures, own},
 };
 
 /// Spans that wait to be sent; about 1 KiB each.
@@ -51,7 +51,7 @@ impl Exporting {
         let sender = Sender {
             exporter: exporter(collector, resource)?,
             timeout: collector.timeout,
-            sent: figures.counter("spans_exported"),
+            sent: figures.counter(&own::SPANS_EXPORTED, &[]),
             dropped: exporting.dropped.clone(),
             lost: 0,
             complained: None,
@@ -63,7 +63,7 @@ impl Exporting {
     /// A way that ends in a queue.
     pub(super) fn into_queue(figures: &Figures) -> (Self, mpsc::Receiver<Span>) {
         let (queue, spans) = mpsc::channel(QUEUE_SPANS_MAX);
-        let dropped = figures.counter("spans_dropped");
+        let dropped = figures.counter(&own::SPANS_DROPPED, &[]);
         (Self { queue, dropped, stop: CancellationToken::new(), task: Arc::default() }, spans)
     }
 

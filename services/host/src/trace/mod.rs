@@ -15,7 +15,7 @@ pub use span::{Kind, Span};
 
 use lowland_events::TraceContext;
 
-use crate::{Error, telemetry::Figures};
+use crate::{Error, Figures};
 use export::Exporting;
 
 /// Where spans go. Clones share the way.

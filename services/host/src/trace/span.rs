@@ -7,7 +7,7 @@ use std::{
 
 use lowland_events::{Time, TraceContext};
 use opentelemetry::{
-    InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId, Value,
+    Array, InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId, Value,
     trace::{Link, SpanContext, SpanKind, Status, TraceState},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
@@ -94,6 +94,12 @@ impl Span {
             Some(value) => self.with(name, value),
             None => self,
         }
+    }
+
+    /// With an attribute that is a list.
+    #[must_use]
+    pub fn with_list<const N: usize>(self, name: &'static str, values: [&'static str; N]) -> Self {
+        self.with(name, Value::Array(Array::String(values.into_iter().map(Into::into).collect())))
     }
 
     /// As a failure of this kind (a code, never a message: messages quote what callers sent).

@@ -95,7 +95,7 @@ fn traceparent(view: &View<'_>, incoming: &Incoming) -> Option<String> {
 /// What is wrong, for our own log: the message may quote what the caller sent, which is for the caller alone.
 fn brief(problem: &Problem) -> String {
     let field = problem.field.as_ref().map(|field| format!(" at {field}")).unwrap_or_default();
-    format!("the request is refused: {:?}{field}", problem.code)
+    format!("the request is refused: {}{field}", problem.code.as_str())
 }
 
 /// The request that the job of this id came from, if there is such a job.

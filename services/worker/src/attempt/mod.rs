@@ -4,6 +4,8 @@
 //! event that ends it ([`close`]). Orders (stop, no longer wanted, somebody else's) are heard at every wait.
 
 mod close;
+mod stopwatch;
+mod trace;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -12,21 +14,25 @@ use lowland_events::{
     job::{self, Finish, Output, Problem, ProblemCode, Started, Task, TokenLogprob},
     meter::{Meter, Usage},
 };
-use lowland_host::telemetry::Figures;
+use lowland_host::Tracer;
 use serde_bytes::ByteBuf;
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, spawn_blocking},
+    time::Instant,
 };
 
 use crate::{
     bus::{Bus, Verdict},
     engine::{Cancel, Delta, Engine, Failure, Generate, Logprob, Outcome, Progress, Prompt, Sink, Work},
+    figures::ModelFigures,
     job::{Assignment, Ending},
     publication::{self, Piece},
     publisher::Publisher,
     roster::Order,
 };
+use stopwatch::Stopwatch;
+use trace::Trace;
 
 /// Most reports of an engine taken at once.
 const REPORTS_AT_ONCE: usize = 64;
@@ -38,7 +44,10 @@ pub(crate) struct Attempt {
     engine: Arc<dyn Engine>,
     orders: watch::Receiver<Order>,
     publisher: Publisher,
-    figures: Figures,
+    watch: Stopwatch,
+    trace: Trace,
+    /// Tokens of earlier attempts that this one goes on from.
+    resumed: u32,
     /// Sequence of the job's last event.
     tip: u64,
 }
@@ -73,12 +82,15 @@ impl Attempt {
         of: Assignment,
         engine: Arc<dyn Engine>,
         orders: watch::Receiver<Order>,
-        figures: Figures,
+        figures: ModelFigures,
+        tracer: Tracer,
     ) -> Self {
         let of = Arc::new(of);
         let publisher = Publisher::new(bus.clone(), Arc::clone(&of));
         let tip = of.sequence;
-        Self { bus, of, engine, orders, publisher, figures, tip }
+        let watch = Stopwatch::assigned(figures, Instant::now());
+        let trace = Trace::new(tracer, bus.clock.clone(), &of);
+        Self { bus, of, engine, orders, publisher, watch, trace, resumed: 0, tip }
     }
 
     /// Does the job, and says in the log how it ended, unless it is somebody else's by then.
@@ -88,8 +100,9 @@ impl Attempt {
             Ok(Ok(ending)) => ending.into(),
             Err(_) => Ending::broken("the worker met a fault of its own; its log says which").into(),
         };
-        if let Some(ending) = self.ending(exit).await {
-            self.conclude(ending).await;
+        match self.ending(exit).await {
+            Some(ending) => self.conclude(ending).await,
+            None => self.watch.gone(),
         }
     }
 
@@ -100,6 +113,7 @@ impl Attempt {
         }
         let resumed_tokens =
             u32::try_from(self.publisher.publication.text().end().tokens).unwrap_or(u32::MAX);
+        self.resumed = resumed_tokens;
         let started = Started { instance, attempt, resumed_tokens };
         let (running, mut reports) = self.begin(started).await?;
         let outcome = self.follow(&mut reports).await?;
@@ -128,8 +142,10 @@ impl Attempt {
             return Err(Exit::Ordered(self.orders.borrow().clone()));
         }
         let work = self.order_of_work()?;
+        self.watch.begun(Instant::now());
         let (report, reports) = mpsc::unbounded_channel();
         let engine = Arc::clone(&self.engine);
+        self.trace.engine_began();
         let start = start(engine, work, Box::new(move |progress| drop(report.send(progress))));
         let said = self.bus.append(&self.of, job::Event::Started(started), &mut self.tip);
         let (running, said) = tokio::join!(start, said);
@@ -197,9 +213,13 @@ impl Attempt {
         let publication = &mut self.publisher.publication;
         match report {
             Progress::Prompt { input, cached } => {
+                self.watch.read(input, cached);
                 publication.read_prompt(publication::Prompt { input, cached });
+                self.trace.read_prompt(publication::Prompt { input, cached });
             }
             Progress::Output(Delta { tokens, text, logprobs }) => {
+                self.watch.wrote(tokens.len() as u64, Instant::now());
+                self.trace.output(&self.of);
                 let logprobs = logprobs.into_iter().map(|of| with_texts(of, &*self.engine)).collect();
                 publication.push(Piece { tokens, text, logprobs });
             }
@@ -213,6 +233,7 @@ impl Attempt {
         match outcome {
             Outcome::Text { finish, text } => self.whole_text(finish, &text),
             Outcome::Vectors { vectors, tokens } => {
+                self.watch.embedded(tokens);
                 let vectors = vectors.iter().map(|vector| ByteBuf::from(little_endian(vector))).collect();
                 let output = Box::new(Output { vectors, ..Output::default() });
                 let usage = Usage::of([(Meter::EmbeddingTokens, tokens)]);
