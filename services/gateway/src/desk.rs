@@ -58,13 +58,12 @@ impl Sending {
         Self { context: parent.map(own), parent, began: desk.clock.now() }
     }
 
-    fn end(self, desk: &Desk, key: &Key, draft: &Draft, placed: &Result<Placed, ApiError>) {
+    fn end(self, desk: &Desk, key: &Key, draft: &Draft, error: Option<&AppendError>) {
         let Some(context) = self.context.filter(|context| desk.tracer.wants(*context)) else { return };
-        let failure = match placed {
-            Ok(Placed::New) => None,
-            Ok(Placed::Before) => Some("posted_before"),
-            Err(_) => Some("not_stored"),
-        };
+        let failure = error.map(|error| match error {
+            AppendError::Conflict { .. } => "posted_before",
+            _ => "not_stored",
+        });
         let span =
             Span::new(context, format!("send {REQUESTS}"), Kind::Producer, self.began, desk.clock.now())
                 .below(self.parent)
@@ -99,29 +98,32 @@ impl Desk {
         let event = Event::from(request::Event::Posted(posted));
         let sending = Sending::begin(self, trace);
         let draft = self.draft(key, event).traced(sending.context.map(|context| context.to_string()));
-        let placed = self.place(key, &draft, once).await;
-        sending.end(self, key, &draft, &placed);
-        placed
-    }
-
-    /// Appends a request; with `once`, behind whatever else was said of the job, unless it was posted before.
-    async fn place(&self, key: &Key, draft: &Draft, once: bool) -> Result<Placed, ApiError> {
-        let mut entry = if once { draft.entry_after(0) } else { draft.entry() };
-        for _ in 0..POST_CONFLICTS_MAX {
-            match self.append(&entry, self.within).await {
-                Ok(appended) if appended.repeated => return Ok(Placed::Before),
-                Ok(_) => return Ok(Placed::New),
-                Err(AppendError::Conflict { .. }) => match self.last_but_posted(key).await? {
-                    Some(last) => entry = draft.entry_after(last),
-                    None => return Ok(Placed::Before),
-                },
-                Err(error) => {
-                    tracing::warn!(%error, job = %key.job, "a request could not be posted");
-                    return Err(ApiError::log_unavailable(&error.to_string()));
-                }
+        let answer = self.place(key, &draft, once).await;
+        sending.end(self, key, &draft, answer.as_ref().err());
+        match answer {
+            Ok(appended) if appended.repeated => Ok(Placed::Before),
+            Ok(_) => Ok(Placed::New),
+            Err(AppendError::Conflict { .. }) => Ok(Placed::Before),
+            Err(error) => {
+                tracing::warn!(%error, job = %key.job, "a request could not be posted");
+                Err(ApiError::log_unavailable(&error.to_string()))
             }
         }
-        Err(ApiError::log_unavailable("others write to the same job all the time"))
+    }
+
+    /// Appends a post; with `once`, it conflicts with every other post under its id, and with nothing else.
+    async fn place(&self, key: &Key, draft: &Draft, once: bool) -> Result<Appended, AppendError> {
+        let mut entry = if once { draft.entry_after(0) } else { draft.entry() };
+        for _ in 0..POST_CONFLICTS_MAX {
+            let conflict = match self.append(&entry, self.within).await {
+                Err(conflict @ AppendError::Conflict { .. }) => conflict,
+                answered => return answered,
+            };
+            let last = self.last_but_posted(key).await;
+            let last = last.map_err(|error| AppendError::Unanswered(error.to_string()))?;
+            entry = draft.entry_after(last.ok_or(conflict)?);
+        }
+        Err(AppendError::Unanswered("others write to the same job all the time".into()))
     }
 
     /// Sequence of the last request under the id of `key`, if none of them posts a job: what came first may be a

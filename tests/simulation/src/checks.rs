@@ -99,18 +99,12 @@ async fn at_rest(world: &World, log: &SharedLog, place: &Place) {
         let why = place.here().map(|here| here.host.health.problem());
         return world.trace.violation(format!("{:?} is not ready: {why:?}", place.role));
     }
-    let gauges: &[&str] = match place.role {
-        Role::Scheduler => &["jobs_open", "requests_pending"],
-        Role::Billing => &["events_misfit"],
-        Role::Worker { .. } => &["jobs_running"],
-        Role::Gateway => &[],
-    };
     let Some(here) = place.here() else { return };
     let sample = here.host.figures.sample(0);
-    for name in gauges {
-        let value = sample.gauges.get(*name).copied().unwrap_or(0);
-        if value != 0 {
-            world.trace.violation(format!("{:?} has {name} = {value} when all is done", place.role));
+    for name in left_over(&place.role) {
+        let series: Vec<_> = sample.gauges.iter().filter(|(key, _)| key.starts_with(name)).collect();
+        if series.is_empty() || series.iter().any(|(_, value)| **value != 0) {
+            world.trace.violation(format!("{:?} tells {name} = {series:?} when all is done", place.role));
         }
     }
     match place.role {
@@ -118,6 +112,20 @@ async fn at_rest(world: &World, log: &SharedLog, place: &Place) {
         Role::Billing => same::<lowland_billing::State>(world, log, place).await,
         Role::Gateway => same::<Models>(world, log, place).await,
         Role::Worker { .. } => {}
+    }
+}
+
+/// What is zero in a service that has nothing left over.
+fn left_over(role: &Role) -> &'static [&'static str] {
+    match role {
+        Role::Scheduler => &["lowland_scheduler_jobs_open", "lowland_scheduler_requests_pending"],
+        Role::Billing => &[
+            "lowland_billing_events_misfit",
+            "lowland_billing_accounts_due",
+            "lowland_billing_topups_pending",
+        ],
+        Role::Worker { .. } => &["vllm:num_requests_running"],
+        Role::Gateway => &[],
     }
 }
 
