@@ -1,6 +1,6 @@
 //! The subcommands: a file each, thin over the rest of this crate.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -26,6 +26,7 @@ pub mod serve;
 pub mod status;
 pub mod submit;
 pub mod up;
+pub mod watch;
 pub mod why;
 
 /// Inference flows to where it is cheap: models served by separate processes that talk only through an event log.
@@ -66,6 +67,7 @@ pub enum Command {
     Chat(chat::Args),
     Submit(submit::Args),
     Why(why::Args),
+    Watch(watch::Args),
     Replay(replay::Args),
     Balance(money::BalanceArgs),
     Topup(money::TopupArgs),
@@ -115,6 +117,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Chat(args) => chat::run(&context, args),
         Command::Submit(args) => submit::run(&context, args),
         Command::Why(args) => why::run(&context, args),
+        Command::Watch(args) => watch::run(&context, args),
         Command::Replay(args) => replay::run(&context, args),
         Command::Balance(args) => money::balance(&context, args),
         Command::Topup(args) => money::topup(&context, args),
@@ -146,4 +149,15 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
         table.add_row(row);
     }
     table.trim_fmt()
+}
+
+/// Prints a text and a line's end. Whoever reads it may have gone, as `head` does: then there is nothing left to do.
+pub(crate) fn say(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written =
+        out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => Ok(written?),
+    }
 }

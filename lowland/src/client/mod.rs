@@ -20,6 +20,7 @@ pub mod document;
 pub mod post;
 pub mod replay;
 pub mod sse;
+pub mod tail;
 pub mod watch;
 pub mod when;
 pub mod why;
