@@ -25,6 +25,7 @@ pub mod reset;
 pub mod serve;
 pub mod status;
 pub mod submit;
+pub mod top;
 pub mod up;
 pub mod watch;
 pub mod why;
@@ -68,6 +69,7 @@ pub enum Command {
     Submit(submit::Args),
     Why(why::Args),
     Watch(watch::Args),
+    Top(top::Args),
     Replay(replay::Args),
     Balance(money::BalanceArgs),
     Topup(money::TopupArgs),
@@ -118,6 +120,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Submit(args) => submit::run(&context, args),
         Command::Why(args) => why::run(&context, args),
         Command::Watch(args) => watch::run(&context, args),
+        Command::Top(args) => top::run(&context, args),
         Command::Replay(args) => replay::run(&context, args),
         Command::Balance(args) => money::balance(&context, args),
         Command::Topup(args) => money::topup(&context, args),

@@ -47,16 +47,22 @@ struct Lane {
 impl Lanes {
     /// Follows what `selection` selects. A stream that is not there yet is followed once it is.
     pub async fn open(log: &SharedLog, selection: Selection, from: From) -> Result<Self> {
-        let mut lanes = Vec::new();
+        let mut lanes = Self { lanes: Vec::new() };
+        lanes.add(log, selection, from).await?;
+        Ok(lanes)
+    }
+
+    /// Follows that as well.
+    pub async fn add(&mut self, log: &SharedLog, selection: Selection, from: From) -> Result<()> {
         let only = selection.len() == 1;
         for (stream, filters) in selection {
             let start = start(log, stream, from, only).await?;
             let (head, live) = (None, false);
             let mut lane = Lane { log: log.clone(), stream, filters, start, follow: None, head, live };
             lane.open().await?;
-            lanes.push(lane);
+            self.lanes.push(lane);
         }
-        Ok(Self { lanes })
+        Ok(())
     }
 
     /// The next record; waits for it. Cancel-safe.
