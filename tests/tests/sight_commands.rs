@@ -82,7 +82,7 @@ async fn post(log: &SharedLog, account: &AccountId, job: &str, model: &str, max_
     let job = JobId::new(job).expect("a valid id");
     let posted = Posted {
         model: model.into(),
-        prompt: Some("one two three four five six".into()),
+        prompt: Some("word ".repeat(max_tokens as usize)),
         max_tokens: Some(max_tokens),
         ..Posted::default()
     };
@@ -134,7 +134,12 @@ fn replay_rebuilds_what_the_services_know() {
         positions.len() > 1 && positions.last() > Some(&begun),
         "it was looked at under load: {positions:?}"
     );
-    runtime.block_on(audit::settled(&log));
+    runtime.block_on(async {
+        for job in 0..JOBS {
+            ended(&log, &format!("load-{job}")).await;
+        }
+        audit::settled(&log).await;
+    });
 
     let end = runtime.block_on(log.extent(LOG)).expect("there is a log").last;
     for at in [begun + 1, begun + (end - begun) / 2, end] {
@@ -202,8 +207,10 @@ fn why_and_watch_tell_what_the_log_holds() {
             .await
             .expect("stored");
         post(&log, &account, "second", MODEL, 24).await;
-        audit::settled(&log).await;
+        ended(&log, "second").await;
+        cancelled(&log, "long").await;
         refused(&log).await;
+        audit::settled(&log).await;
     });
     explained(&system);
 
@@ -260,6 +267,10 @@ fn explained(system: &System) {
 
 async fn ended(log: &SharedLog, job: &str) {
     event(log, Domain::Job, job, |event| matches!(event, Event::Job(Job::Completed(_)))).await;
+}
+
+async fn cancelled(log: &SharedLog, job: &str) {
+    event(log, Domain::Job, job, |event| matches!(event, Event::Job(Job::Cancelled(_)))).await;
 }
 
 async fn started(log: &SharedLog, job: &str) {

@@ -48,6 +48,10 @@ Start here:
   lowland up                  start everything and stay; stop with Ctrl-C
   lowland chat                talk with a model
   lowland status              what runs, and where
+  lowland top                 what happens now: jobs, tokens, times, accounts
+  lowland why JOB             one job explained: who decided what, and what it cost
+  lowland watch               events as they come
+  lowland replay --check      rebuild what services know from the log, and compare
   lowland doctor              what is missing, and the command that mends it
 
 Replaced by the environment:

@@ -144,7 +144,7 @@ pub(super) mod tests {
     use serde_bytes::ByteBuf;
 
     /// A sample of a worker that wrote `tokens`, with first tokens after `first_us`.
-    pub(in super::super) fn sampled(uptime_ms: u64, tokens: u64, first_us: &[u64]) -> Sampled {
+    pub(in crate::client::top) fn sampled(uptime_ms: u64, tokens: u64, first_us: &[u64]) -> Sampled {
         let mut histogram = Histogram::<u64>::new_with_bounds(1, 86_400_000_000, 3).unwrap();
         first_us.iter().for_each(|us| histogram.record(*us).unwrap());
         let mut bytes = Vec::new();
@@ -164,17 +164,7 @@ pub(super) mod tests {
         Figures::of(&sampled(1, 5, &[1000, 2000])).add_histogram(FIRST_TOKEN, &mut sums);
         Figures::of(&sampled(1, 5, &[3000, 4000, 5000])).add_histogram(FIRST_TOKEN, &mut sums);
         let sum = &sums["m"];
-        assert_eq!((sum.len(), sum.value_at_quantile(0.5)), (5, sum.equivalent(3000)));
-    }
-
-    trait Equivalent {
-        fn equivalent(&self, value: u64) -> u64;
-    }
-
-    impl Equivalent for Histogram<u64> {
-        fn equivalent(&self, value: u64) -> u64 {
-            self.highest_equivalent(value)
-        }
+        assert_eq!((sum.len(), sum.value_at_quantile(0.5)), (5, sum.highest_equivalent(3000)));
     }
 
     #[test]

@@ -7,5 +7,8 @@ pub mod pace;
 pub mod text;
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use model::Model;
 pub use view::View;
