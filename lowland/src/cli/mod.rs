@@ -1,6 +1,6 @@
 //! The subcommands: a file each, thin over the rest of this crate.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -29,7 +29,9 @@ pub mod serve;
 pub mod setup;
 pub mod status;
 pub mod submit;
+pub mod top;
 pub mod up;
+pub mod watch;
 pub mod why;
 
 /// Inference flows to where it is cheap: models served by separate processes that talk only through an event log.
@@ -50,6 +52,10 @@ Start here:
   lowland up                  start everything and stay; stop with Ctrl-C
   lowland chat                talk with a model
   lowland status              what runs, and where
+  lowland top                 what happens now: jobs, tokens, times, accounts
+  lowland why JOB             one job explained: who decided what, and what it cost
+  lowland watch               events as they come
+  lowland replay --check      rebuild what services know from the log, and compare
   lowland doctor              what is missing, and the command that mends it
 
 Replaced by the environment:
@@ -70,6 +76,8 @@ pub enum Command {
     Chat(chat::Args),
     Submit(submit::Args),
     Why(why::Args),
+    Watch(watch::Args),
+    Top(top::Args),
     Replay(replay::Args),
     Balance(money::BalanceArgs),
     Topup(money::TopupArgs),
@@ -123,6 +131,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Chat(args) => chat::run(&context, args),
         Command::Submit(args) => submit::run(&context, args),
         Command::Why(args) => why::run(&context, args),
+        Command::Watch(args) => watch::run(&context, args),
+        Command::Top(args) => top::run(&context, args),
         Command::Replay(args) => replay::run(&context, args),
         Command::Balance(args) => money::balance(&context, args),
         Command::Topup(args) => money::topup(&context, args),
@@ -158,4 +168,15 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
         table.add_row(row);
     }
     table.trim_fmt()
+}
+
+/// Prints a text and a line's end. Whoever reads it may have gone, as `head` does: then there is nothing left to do.
+pub(crate) fn say(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written =
+        out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => Ok(written?),
+    }
 }

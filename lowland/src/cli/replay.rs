@@ -9,7 +9,7 @@ use lowland_events::{Time, log::SharedLog, retention::first_since};
 use lowland_host::clock;
 use serde_json::json;
 
-use super::{Context, block_on};
+use super::{Context, block_on, say};
 use crate::{
     client::{
         self,
@@ -82,7 +82,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
         if args.json {
             print_json(&replayed, at, log_end, None)?;
         } else {
-            show(&replayed, at, log_end);
+            say(&text(&replayed, at, log_end))?;
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -127,7 +127,7 @@ async fn check(
     if args.json {
         print_json(&replayed, at, log_end, Some(&compared))?;
     } else {
-        show_compared(&replayed, &compared);
+        say(&compared_text(&replayed, &compared))?;
     }
     let equal = compared.iter().all(|compared| compared.equal);
     Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -201,48 +201,49 @@ fn print_json(replayed: &Replayed, at: u64, log_end: u64, compared: Option<&[Com
     if let Some(compared) = compared {
         document["compared"] = json!(compared);
     }
-    println!("{document}");
-    Ok(())
+    say(&document.to_string())
 }
 
-fn show(replayed: &Replayed, at: u64, log_end: u64) {
+fn text(replayed: &Replayed, at: u64, log_end: u64) -> String {
     let paint = Paint::for_stdout();
-    println!("{}", paint.bold(&format!("The state as of LOG {at} (the log ends at {log_end})")));
+    let mut lines = vec![paint.bold(&format!("The state as of LOG {at} (the log ends at {log_end})"))];
     for rebuilt in &replayed.services {
-        let (version, events) = (rebuilt.logic_version, rebuilt.events);
-        println!(
-            "\n{}  at LOG {}, logic version {version}, {events} events folded, {} bytes",
+        lines.push(format!(
+            "\n{}  at LOG {}, logic version {}, {} events folded, {} bytes",
             paint.bold(rebuilt.service),
             rebuilt.position,
+            rebuilt.logic_version,
+            rebuilt.events,
             rebuilt.bytes
-        );
-        println!("  {:<24} {}", "hash", rebuilt.hash);
-        for (name, value) in &rebuilt.summary {
-            println!("  {name:<24} {value}");
-        }
+        ));
+        lines.push(format!("  {:<24} {}", "hash", rebuilt.hash));
+        lines.extend(rebuilt.summary.iter().map(|(name, value)| format!("  {name:<24} {value}")));
     }
-    println!();
-    show_reading(replayed, paint);
+    lines.push(String::new());
+    lines.extend(reading(replayed, paint));
+    lines.join("\n")
 }
 
-fn show_compared(replayed: &Replayed, compared: &[Compared]) {
+fn compared_text(replayed: &Replayed, compared: &[Compared]) -> String {
     let paint = Paint::for_stdout();
+    let mut lines = Vec::new();
     for one in compared {
         let verdict = if one.equal { paint.green("equal") } else { paint.red("NOT EQUAL") };
-        println!("{:<10} at LOG {:<8} {verdict}", one.service, one.live.position);
-        println!("  live      {}\n  replayed  {}", one.live.hash, one.replayed);
+        lines.push(format!("{:<10} at LOG {:<8} {verdict}", one.service, one.live.position));
+        lines.push(format!("  live      {}\n  replayed  {}", one.live.hash, one.replayed));
     }
-    show_reading(replayed, paint);
+    lines.extend(reading(replayed, paint));
+    lines.join("\n")
 }
 
-fn show_reading(replayed: &Replayed, paint: Paint) {
-    for note in &replayed.notes {
-        println!("{}", paint.yellow(note));
-    }
+/// What is to be known of how the log was read.
+fn reading(replayed: &Replayed, paint: Paint) -> Vec<String> {
+    let mut lines: Vec<String> = replayed.notes.iter().map(|note| paint.yellow(note)).collect();
     if replayed.pruned > 0 {
-        println!("{} messages were pruned from the log", replayed.pruned);
+        lines.push(format!("{} messages were pruned from the log", replayed.pruned));
     }
     let a_second = replayed.records * 1000 / replayed.took_ms.max(1);
     let took = format!("{} records read in {} ms, {a_second} a second", replayed.records, replayed.took_ms);
-    println!("{}", paint.dim(&took));
+    lines.push(paint.dim(&took));
+    lines
 }

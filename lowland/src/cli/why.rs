@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use lowland_events::id::AccountId;
 
-use super::{Context, block_on};
+use super::{Context, block_on, say};
 use crate::{
     client::{self, why::find},
     paint::Paint,
@@ -43,9 +43,9 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
         let log = client::operator(&context.data(), &context.env).await?;
         let story = find::story(&log, &args.job, args.account.as_ref()).await?;
         if args.json {
-            println!("{}", serde_json::to_string(&story)?);
+            say(&serde_json::to_string(&story)?)?;
         } else {
-            print!("{}", story.to_text(Paint::for_stdout()));
+            say(story.to_text(Paint::for_stdout()).trim_end())?;
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -139,9 +139,9 @@ fn of_request(request: &Request) -> String {
         Request::Posted(body) => {
             let texts = |input: &OneOrMany| Vec::from(input.clone()).len();
             let asked = match (&body.messages, &body.prompt, &body.input) {
-                (Some(messages), ..) => format!("a conversation of {} messages", messages.len()),
+                (Some(messages), ..) => format!("a conversation of {}", counted(messages.len(), "message")),
                 (_, Some(prompt), _) => format!("a text of {} bytes", prompt.len()),
-                (.., Some(input)) => format!("{} texts to embed", texts(input)),
+                (.., Some(input)) => format!("{} to embed", counted(texts(input), "text")),
                 (None, None, None) => "nothing".to_owned(),
             };
             format!("{}: {asked}", body.model)
@@ -156,9 +156,7 @@ fn of_request(request: &Request) -> String {
 }
 
 fn of_tokens(body: &Published) -> String {
-    let count = body.tokens.len();
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} token{plural} from {}: {:?}", body.first, body.text)
+    format!("{} from {}: {:?}", counted(body.tokens.len(), "token"), body.first, body.text)
 }
 
 fn of_instance(instance: &Instance) -> String {
@@ -218,6 +216,11 @@ pub fn usage(usage: &Usage) -> String {
     let quantities = usage.0.iter().map(|(meter, quantity)| self::meter(*meter, *quantity));
     let text = quantities.collect::<Vec<_>>().join(", ");
     if text.is_empty() { "nothing".into() } else { text }
+}
+
+/// `1 token`, `2 tokens`.
+pub fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// One quantity as people read it: `12 input tokens`.

@@ -21,6 +21,8 @@ pub mod document;
 pub mod post;
 pub mod replay;
 pub mod sse;
+pub mod tail;
+pub mod top;
 pub mod watch;
 pub mod when;
 pub mod why;

@@ -66,10 +66,9 @@ fn civil(text: &str, now: Time, zone: &TimeZone) -> Option<civil::DateTime> {
         "yesterday" => return Some(today.yesterday().ok()?.at(0, 0, 0, 0)),
         _ => {}
     }
-    let time_of_day = text.parse::<civil::Time>().ok().map(|time| today.to_datetime(time));
-    let date = || text.parse::<civil::Date>().ok().map(|date| date.at(0, 0, 0, 0));
-    let both = || text.parse::<civil::DateTime>().ok();
-    time_of_day.or_else(both).or_else(date)
+    // A time of day is tried last: it is also what stands at the end of a date with a time.
+    let time_of_day = || text.parse::<civil::Time>().ok().map(|time| today.to_datetime(time));
+    text.parse::<civil::DateTime>().ok().or_else(time_of_day)
 }
 
 /// How long ago `time` was, in a word or two.

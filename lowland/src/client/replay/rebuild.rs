@@ -146,3 +146,87 @@ pub async fn end(log: &SharedLog) -> Result<u64> {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use lowland_events::{
+        Draft, Money, Subject, Time,
+        account::ToppedUp,
+        id::{AccountId, JobId},
+        log::memory::MemoryLog,
+        snapshot::{Snapshot, keep},
+        stream,
+        subject::{Domain, Filter},
+    };
+    use lowland_host::{Keep, State as _, fold::event_of};
+
+    const ALL: How = How { from_snapshot: false, whole_states: false };
+
+    /// A log of three top-ups.
+    async fn log() -> SharedLog {
+        let log: SharedLog = Arc::new(MemoryLog::default());
+        for spec in stream::all() {
+            log.ensure(&spec).await.unwrap();
+        }
+        let account = AccountId::new("acme").unwrap();
+        for number in 1..=3_i128 {
+            let topup = JobId::new(format!("t{number}")).unwrap();
+            let amount = Money(number);
+            let postings = lowland_billing::ledger::topup(&account, amount);
+            let event = ToppedUp { topup, amount, reference: None, postings };
+            let subject = Subject::account(&account, "topped_up");
+            let draft = Draft::new(subject, event, &number.to_string(), "test/1", Time(0));
+            log.append(draft.entry()).await.unwrap();
+        }
+        log
+    }
+
+    async fn billing(log: &SharedLog, until: u64) -> Replayed {
+        rebuild(log, &[Wanted { service: Service::Billing, until }], ALL, |_| {}).await.unwrap()
+    }
+
+    async fn set_aside(log: &SharedLog, position: u64) {
+        let mut state = lowland_billing::State::default();
+        for record in log.read(LOG, &[], 1, 100).await.unwrap() {
+            if record.sequence <= position {
+                state.evolve(&event_of(&record).unwrap());
+            }
+        }
+        let version = lowland_billing::State::LOGIC_VERSION;
+        let snapshot = Snapshot::of(Service::Billing.id(), LOG, position, version, &state);
+        keep(&**log, &snapshot).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_whole_log_is_folded_from_its_beginning() {
+        let log = log().await;
+        set_aside(&log, 2).await;
+        let replayed = billing(&log, 3).await;
+        let rebuilt = &replayed.services[0];
+        assert_eq!((replayed.pruned, rebuilt.position, rebuilt.events), (0, 3, 3));
+        assert_eq!((rebuilt.from_snapshot, replayed.notes.len()), (None, 0));
+        let earlier = billing(&log, 2).await;
+        assert_eq!(earlier.services[0].position, 2);
+        assert_ne!(earlier.services[0].hash, rebuilt.hash);
+    }
+
+    #[tokio::test]
+    async fn a_pruned_log_says_what_the_state_begins_with() {
+        let log = log().await;
+        let whole = billing(&log, 3).await.services.remove(0);
+        set_aside(&log, 2).await;
+        log.purge(LOG, &Filter::domain(Domain::Account), 2).await.unwrap();
+        let replayed = billing(&log, 3).await;
+        let rebuilt = &replayed.services[0];
+        assert_eq!((replayed.pruned, rebuilt.from_snapshot, rebuilt.events), (1, Some(2), 1));
+        assert_eq!(rebuilt.hash, whole.hash, "the snapshot stands for what is gone");
+        assert!(replayed.notes[0].contains("its snapshot at sequence 2"), "{:?}", replayed.notes);
+
+        let earlier = billing(&log, 1).await;
+        assert_eq!(earlier.services[0].from_snapshot, None);
+        assert!(earlier.notes[0].contains("what is left of the log"), "{:?}", earlier.notes);
+    }
+}

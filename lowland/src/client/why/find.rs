@@ -10,7 +10,8 @@ use lowland_events::{
     id::{AccountId, JobId},
     log::{Error, Record, SharedLog},
     retention::first_since,
-    stream::{LOG, REQUESTS},
+    stream::{LOG, REQUESTS, TOKENS},
+    token,
 };
 
 use super::{Entry, Story, near};
@@ -43,7 +44,23 @@ pub async fn story(log: &SharedLog, id: &str, account: Option<&AccountId>) -> Re
         let stored = &entry.stored;
         (stored.stored_at, stored.stream != REQUESTS, stored.sequence)
     });
-    Ok(Story::of(account, job, &entries, as_of))
+    let mut story = Story::of(account, job, &entries, as_of);
+    story.tokens_so_far = tokens(log, &story).await?;
+    Ok(story)
+}
+
+/// Tokens that the job has written, if its latest are still there.
+async fn tokens(log: &SharedLog, story: &Story) -> Result<Option<usize>> {
+    let filter = Filter::aggregate(Domain::Token, story.account.as_str(), story.job.as_str());
+    let last = match log.last(TOKENS, &filter).await {
+        Ok(last) => last,
+        Err(Error::NoStream(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(last.and_then(|record| match Stored::try_from(&record).ok()?.event {
+        Event::Token(token::Event::Published(part)) => Some(part.first as usize + part.tokens.len()),
+        _ => None,
+    }))
 }
 
 /// Records of the job and its request; `id` may also be written as the HTTP API shows it.

@@ -49,6 +49,8 @@ pub struct Story {
     pub settled: bool,
     /// The trace that it belongs to (W3C trace id).
     pub trace: Option<String>,
+    /// Tokens written so far, while the stream of tokens still has them.
+    pub tokens_so_far: Option<usize>,
     /// Last sequence of the log that was looked at.
     pub as_of: u64,
     /// Its events, each after the one that led to it.
@@ -103,6 +105,7 @@ impl Story {
             ended,
             settled: ended && !unpaid,
             trace: all().find_map(trace),
+            tokens_so_far: None,
             as_of,
             events: told(entries, &events),
             attempts: attempts::attempts(all()),

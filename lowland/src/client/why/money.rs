@@ -30,6 +30,8 @@ pub struct Bill {
     pub released: Option<Money>,
     /// What is still set aside.
     pub open: Money,
+    /// What was added, by a top-up.
+    pub added: Option<Money>,
 }
 
 /// A sum and how it comes about.
@@ -86,7 +88,7 @@ pub fn bill<'a>(events: impl Iterator<Item = &'a Stored>) -> Option<Bill> {
                 bill.released = Some(body.amount);
                 bill.open -= body.amount;
             }
-            Account::ToppedUp(_) => {}
+            Account::ToppedUp(body) => bill.added = Some(body.amount),
         }
     }
     any.then_some(bill)

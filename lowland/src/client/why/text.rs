@@ -46,6 +46,9 @@ impl Story {
         if let Some(cost) = self.money.as_ref().and_then(|bill| bill.charged.as_ref()) {
             line("cost", cost.amount.to_units());
         }
+        if let Some(tokens) = self.tokens_so_far.filter(|_| !self.ended) {
+            line("so far", format!("{} written", chain::counted(tokens, "token")));
+        }
         if let Some(took) = self.took() {
             line("took", took);
         }
@@ -173,6 +176,9 @@ impl Attempt {
 impl Bill {
     fn to_text(&self, paint: Paint) -> String {
         let mut lines = vec![paint.bold("Money")];
+        if let Some(added) = self.added {
+            lines.push(format!("  added: {}", paint.bold(&added.to_units())));
+        }
         if let Some(version) = &self.price_version {
             lines.push(format!("  price book {version}, whose prices the hold fixed for this job"));
         }
@@ -241,10 +247,13 @@ fn asked(submitted: &serde_json::Value) -> String {
     let task = &submitted["task"];
     let mut parts = vec![match task["kind"].as_str() {
         Some("chat") => {
-            format!("a conversation of {} messages", task["messages"].as_array().map_or(0, Vec::len))
+            let messages = task["messages"].as_array().map_or(0, Vec::len);
+            format!("a conversation of {}", chain::counted(messages, "message"))
         }
         Some("completion") => "a text to continue".to_owned(),
-        Some("embedding") => format!("vectors of {} texts", task["input"].as_array().map_or(0, Vec::len)),
+        Some("embedding") => {
+            format!("vectors of {}", chain::counted(task["input"].as_array().map_or(0, Vec::len), "text"))
+        }
         _ => "a task".to_owned(),
     }];
     let sampling = &submitted["sampling"];
