@@ -5,6 +5,7 @@
 //!
 //! - The latest sample of an instance is the one with the highest `uptime_ms`.
 //! - A sample without figures (no counters, no gauges, no histograms) is a mere sign of life: the figures told before stand.
+//!   So do the histograms told before, where a sample has none: they were too large for a message.
 //! - Counters add up; so do gauges, where a total means something; histograms are added count by count.
 //!
 //! Keys are series as Prometheus spells them ([`Series`]), with the very names that `GET /metrics` shows:

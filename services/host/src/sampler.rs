@@ -71,6 +71,17 @@ async fn run(host: Host, beat_ms: u64, heard: impl Fn(Outcome<'_>) + Send + Sync
     }
 }
 
+/// Leaves out the histograms if they take more than half of a message of at most `payload_bytes_max`; says whether they
+/// do not. Counters and gauges are bounded by their series, and take no more than the other half.
+fn fit(sampled: &mut Sampled, payload_bytes_max: usize) -> bool {
+    let bytes: usize = sampled.histograms.iter().map(|(series, cells)| series.len() + cells.len()).sum();
+    let fits = bytes <= payload_bytes_max / 2;
+    if !fits {
+        sampled.histograms.clear();
+    }
+    fits
+}
+
 struct Sampler<F> {
     host: Host,
     began: Instant,
@@ -109,10 +120,16 @@ impl<F: Fn(Outcome<'_>) + Send + Sync + 'static> Sampler<F> {
         self.ready.set(i64::from(self.host.health.problem().is_none()));
         let alive = self.sign_of_life();
         let (figures, uptime_ms) = (self.host.figures.clone(), alive.uptime_ms);
-        if self.host.clock.is_simulated() {
-            return figures.sample(uptime_ms);
+        // A thread of its own would not be the same in every run of a simulation.
+        let mut sampled = if self.host.clock.is_simulated() {
+            figures.sample(uptime_ms)
+        } else {
+            spawn_blocking(move || figures.sample(uptime_ms)).await.unwrap_or(alive)
+        };
+        if !fit(&mut sampled, self.host.bus.payload_bytes_max()) {
+            self.host.figures.bound("sample_bytes").add(1);
         }
-        spawn_blocking(move || figures.sample(uptime_ms)).await.unwrap_or(alive)
+        sampled
     }
 
     async fn send(&self, sampled: Sampled, number: u64) {
@@ -131,6 +148,24 @@ impl<F: Fn(Outcome<'_>) + Send + Sync + 'static> Sampler<F> {
             && let Err(error) = host.bus.ensure(&stream::metrics()).await
         {
             tracing::debug!(%error, "making the stream of measurements");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_bytes::ByteBuf;
+
+    use super::*;
+
+    #[test]
+    fn histograms_that_no_message_can_hold_are_left_out() {
+        let histograms = [("a".to_owned(), ByteBuf::from([7; 99]))];
+        let sampled = Sampled { histograms: histograms.into(), ..Sampled::default() };
+        for (most, fits) in [(200, true), (199, false)] {
+            let mut sampled = sampled.clone();
+            assert_eq!(fit(&mut sampled, most), fits);
+            assert_eq!(sampled.histograms.len(), usize::from(fits));
         }
     }
 }

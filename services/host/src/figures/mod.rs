@@ -2,7 +2,7 @@
 //!
 //! Whoever counts asks for its handle once and keeps it; recording then costs nanoseconds and allocates nothing. The same
 //! figures are published as events ([`Figures::sample`], [`crate::sampler`]) and shown to Prometheus
-//! ([`Figures::prometheus`]), so that the two agree.
+//! ([`Figures::exposition`]), so that the two agree.
 
 pub mod description;
 pub mod encoding;

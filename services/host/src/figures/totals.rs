@@ -29,7 +29,8 @@ pub struct Totals {
 }
 
 impl Latest {
-    /// Takes a sample in, unless a later one of the instance is known. A mere sign of life leaves its figures as they are.
+    /// Takes a sample in, unless a later one of the instance is known. A mere sign of life leaves its figures as they are,
+    /// and one that has no room for its histograms leaves these as they are.
     pub fn take(&mut self, instance: &InstanceId, sampled: Sampled) {
         self.taken += 1;
         let taken = self.taken;
@@ -37,7 +38,10 @@ impl Latest {
             Some((last, known)) => {
                 *last = taken;
                 if !sampled.is_bare() && sampled.uptime_ms >= known.uptime_ms {
-                    *known = sampled;
+                    let told = std::mem::replace(known, sampled).histograms;
+                    if known.histograms.is_empty() {
+                        known.histograms = told;
+                    }
                 }
             }
             None => {
