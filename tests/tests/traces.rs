@@ -26,6 +26,17 @@ const CALLERS_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLERS_SPAN: &str = "b7ad6b7169203331";
 /// What must never be in a span: a prompt.
 const PROMPT: &str = "a prompt that is nobody's business";
+/// One price for every model.
+const PRICES: &str = r#"
+currency = "EUR"
+
+[[version]]
+id = "one"
+effective = "2020-01-01T00:00:00Z"
+[version.models."*"]
+input_tokens = "1"
+output_tokens = "2"
+"#;
 /// Longest time for a job to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -43,6 +54,7 @@ fn up(workers: u8, token_ms: u32, endpoint: &str) -> System {
             ("OTEL_EXPORTER_OTLP_TIMEOUT".into(), "500".into()),
             ("LOWLAND_LOG_JSON".into(), "true".into()),
         ],
+        prices: Some(PRICES.into()),
         ..Setting::default()
     })
 }

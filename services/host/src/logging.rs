@@ -74,12 +74,21 @@ where
     }
 }
 
+/// What stands on every line, and is not overwritten.
+const OWN: [&str; 5] = ["timestamp", "level", "service", "instance", "target"];
+
 /// A line's own fields, which come before those of what surrounds it.
 struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Fields<'_> {
     fn set(&mut self, field: &tracing::field::Field, value: Value) {
-        self.0.insert(field.name().to_owned(), value);
+        // Who says it is not for the line to say.
+        let name = if OWN.contains(&field.name()) {
+            format!("its_{}", field.name())
+        } else {
+            field.name().to_owned()
+        };
+        self.0.insert(name, value);
     }
 }
 
@@ -145,7 +154,7 @@ mod tests {
             let span = tracing::error_span!("attempt", account = "acme", job = tracing::field::Empty);
             span.record("job", "j1");
             let _inside = span.enter();
-            tracing::warn!(attempt = 2, late = true, error = %"a \"quoted\" text", "it failed");
+            tracing::warn!(attempt = 2, instance = "w1-1", late = true, error = %"a \"quoted\" text", "it failed");
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.matches('\n').count(), 1, "{text}");
@@ -154,6 +163,7 @@ mod tests {
             ("level", json!("WARN")),
             ("service", json!("worker")),
             ("instance", json!("worker-1")),
+            ("its_instance", json!("w1-1")),
             ("account", json!("acme")),
             ("job", json!("j1")),
             ("attempt", json!(2)),
