@@ -3,7 +3,7 @@
 use futures::{StreamExt, TryStreamExt, future::join_all, stream as streams};
 use lowland_events::{
     Draft, Event, EventId, Filter, Stored, Time,
-    log::{Error as LogError, Record, SharedLog},
+    log::{Acknowledge, Error as LogError, Record, SharedLog},
     meter::Usage,
     stream, token,
 };
@@ -93,7 +93,7 @@ impl Desk {
         for reply in &replies {
             reply.decision.drafts().for_each(|draft| self.tell(draft, &reply.why));
         }
-        self.acknowledge(&requests).await;
+        self.acknowledge(&requests);
         Ok(())
     }
 
@@ -105,18 +105,15 @@ impl Desk {
         }
     }
 
-    pub(super) async fn acknowledge(&mut self, requests: &[u64]) {
+    /// Acknowledges on the side: nothing waits for it, and one that is lost only brings its request again.
+    pub(super) fn acknowledge(&mut self, requests: &[u64]) {
         let done = requests
             .iter()
             .filter_map(|request| self.tray.pending.remove(request))
             .map(|pending| pending.ack);
         let acks: Vec<_> = self.tray.acks.drain(..).chain(done).collect();
-        for chunk in acks.chunks(AT_ONCE) {
-            for result in join_all(chunk.iter().map(|ack| ack.ack())).await {
-                if let Err(error) = result {
-                    tracing::warn!(%error, "an acknowledgement was lost; the request comes again, harmlessly");
-                }
-            }
+        if !acks.is_empty() {
+            tokio::spawn(acknowledge_all(acks));
         }
     }
 
@@ -127,9 +124,20 @@ impl Desk {
         match JobKey::of(&draft.subject) {
             Some(JobKey { account, job }) => {
                 let to = draft.subject.target();
-                tracing::info!(what, %account, %job, to, why, "decided");
+                tracing::debug!(what, %account, %job, to, why, "decided");
             }
-            None => tracing::info!(what, subject = %draft.subject, why, "decided"),
+            None => tracing::debug!(what, subject = %draft.subject, why, "decided"),
+        }
+    }
+}
+
+/// At most as many are under way as the consumer lets be unacknowledged.
+async fn acknowledge_all(acks: Vec<Box<dyn Acknowledge>>) {
+    for chunk in acks.chunks(AT_ONCE) {
+        for result in join_all(chunk.iter().map(|ack| ack.ack())).await {
+            if let Err(error) = result {
+                tracing::warn!(%error, "an acknowledgement was lost; the request comes again, harmlessly");
+            }
         }
     }
 }
