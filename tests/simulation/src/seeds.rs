@@ -126,7 +126,7 @@ fn each(range: Range, bug: Option<Bug>, take: impl FnMut(Outcome) -> bool + Send
         }
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(&work))));
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
 }
 
 /// The price book, as a file.

@@ -240,7 +240,7 @@ async fn each_alone(shared: &Shared, group: Vec<Unit>) {
 fn tell_stored(group: Vec<Unit>, appended: Appended) {
     let mut sequence = appended.sequence;
     for unit in group.into_iter().rev() {
-        let before = sequence - unit.entries.len() as u64;
+        let before = sequence.saturating_sub(unit.entries.len() as u64);
         let _ = unit.answer.send(Ok(Appended { sequence, repeated: appended.repeated }));
         sequence = before;
     }

@@ -144,7 +144,7 @@ impl Desk {
             self.store(round.decided, clock).await?;
             self.answer(round.replies).await?;
             self.put_off(&round.later).await;
-            self.acknowledge(&round.settled).await;
+            self.acknowledge(&round.settled);
             if !self.has_more {
                 break;
             }

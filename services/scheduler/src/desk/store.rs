@@ -5,7 +5,7 @@ use lowland_events::{
     Draft, Event, EventId, Filter, Stored, Time, TraceContext,
     id::ModelId,
     job,
-    log::{Error as LogError, Record, SharedLog},
+    log::{Acknowledge, Error as LogError, Record, SharedLog},
     meter::Usage,
     stream, token,
 };
@@ -111,7 +111,7 @@ impl Desk {
         for reply in &replies {
             reply.decision.drafts().for_each(|draft| self.tell(draft, &reply.why));
         }
-        self.acknowledge(&requests).await;
+        self.acknowledge(&requests);
         Ok(())
     }
 
@@ -123,19 +123,16 @@ impl Desk {
         }
     }
 
-    pub(super) async fn acknowledge(&mut self, requests: &[u64]) {
+    /// Acknowledges on the side: nothing waits for it, and one that is lost only brings its request again.
+    pub(super) fn acknowledge(&mut self, requests: &[u64]) {
         let done = requests
             .iter()
             .filter_map(|request| self.tray.put_away(*request))
             .map(|pending| pending.ack)
             .collect::<Vec<_>>();
         let acks: Vec<_> = self.tray.acks.drain(..).chain(done).collect();
-        for chunk in acks.chunks(AT_ONCE) {
-            for result in join_all(chunk.iter().map(|ack| ack.ack())).await {
-                if let Err(error) = result {
-                    tracing::warn!(%error, "an acknowledgement was lost; the request comes again, harmlessly");
-                }
-            }
+        if !acks.is_empty() {
+            tokio::spawn(acknowledge_all(acks));
         }
     }
 
@@ -147,9 +144,20 @@ impl Desk {
             Some(JobKey { account, job }) => {
                 let to = draft.subject.target();
                 let trace_id = draft.meta.trace().map(TraceContext::trace_id);
-                tracing::info!(what, %account, %job, trace_id, to, why, "decided");
+                tracing::debug!(what, %account, %job, trace_id, to, why, "decided");
             }
-            None => tracing::info!(what, subject = %draft.subject, why, "decided"),
+            None => tracing::debug!(what, subject = %draft.subject, why, "decided"),
+        }
+    }
+}
+
+/// At most as many are under way as the consumer lets be unacknowledged.
+async fn acknowledge_all(acks: Vec<Box<dyn Acknowledge>>) {
+    for chunk in acks.chunks(AT_ONCE) {
+        for result in join_all(chunk.iter().map(|ack| ack.ack())).await {
+            if let Err(error) = result {
+                tracing::warn!(%error, "an acknowledgement was lost; the request comes again, harmlessly");
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! One attempt at a job, from its assignment to its end: a task of its own, so that no job waits for another.
 //!
-//! assigned -> earlier tokens taken over -> `started` and the engine, together -> tokens published as they come -> the
-//! event that ends it ([`close`]). Orders (stop, no longer wanted, somebody else's) are heard at every wait.
+//! assigned -> earlier tokens taken over -> `started` and the engine, together -> tokens published as they come, which do
+//! not wait for `started` to be stored: they have a guard of their own -> the event that ends it ([`close`]). Orders
+//! (stop, no longer wanted, somebody else's) are heard at every wait.
 
 mod close;
 mod stopwatch;
@@ -9,7 +10,7 @@ mod trace;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use lowland_events::{
     job::{self, Finish, Output, Problem, ProblemCode, Started, Task, TokenLogprob},
     meter::{Meter, Usage},
@@ -67,6 +68,9 @@ impl From<Ending> for Exit {
 /// What the engine reports; no more than the output's tokens can wait there.
 type Reports = mpsc::UnboundedReceiver<Progress>;
 
+/// `started` on its way to the log: what became of it, and the sequence of the job's last event by then.
+type Saying = BoxFuture<'static, (Verdict, u64)>;
+
 /// A job that runs in the engine; dropped, it stops.
 struct Running(Box<dyn Cancel>);
 
@@ -115,9 +119,8 @@ impl Attempt {
             u32::try_from(self.publisher.publication.text().end().tokens).unwrap_or(u32::MAX);
         self.resumed = resumed_tokens;
         let started = Started { instance, attempt, resumed_tokens };
-        let (running, mut reports) = self.begin(started).await?;
-        let outcome = self.follow(&mut reports).await?;
-        drop(running);
+        let saying = self.say(started)?;
+        let outcome = self.run_engine(saying).await?;
         outcome.map_or_else(|failure| Err(Ending::Failed(failure).into()), |outcome| self.whole(outcome))
     }
 
@@ -136,30 +139,60 @@ impl Attempt {
         Ok(())
     }
 
-    /// Starts the engine and says so; neither waits for the other.
-    async fn begin(&mut self, started: Started) -> Result<(Running, Reports), Exit> {
+    /// Begins to say that the job has begun.
+    fn say(&self, started: Started) -> Result<Saying, Exit> {
         if *self.orders.borrow() != Order::Proceed {
             return Err(Exit::Ordered(self.orders.borrow().clone()));
         }
+        let (bus, of, mut tip) = (self.bus.clone(), Arc::clone(&self.of), self.tip);
+        Ok(async move {
+            let verdict = bus.append(&of, job::Event::Started(started), &mut tip).await;
+            (verdict, tip)
+        }
+        .boxed())
+    }
+
+    /// Runs the job in the engine while `saying` is on its way; neither waits for the other. Returns when both are done.
+    async fn run_engine(&mut self, mut saying: Saying) -> Result<Result<Outcome, Failure>, Exit> {
         let work = self.order_of_work()?;
         self.watch.begun(Instant::now());
-        let (report, reports) = mpsc::unbounded_channel();
+        let (report, mut reports) = mpsc::unbounded_channel();
         let engine = Arc::clone(&self.engine);
         self.trace.engine_began();
         let start = start(engine, work, Box::new(move |progress| drop(report.send(progress))));
-        let said = self.bus.append(&self.of, job::Event::Started(started), &mut self.tip);
-        let (running, said) = tokio::join!(start, said);
-        match said {
-            Verdict::Stored => {}
-            Verdict::Unwanted { sequence, reason } => {
-                return Err(Exit::Ordered(Order::End { sequence, reason }));
+        let mut start = std::pin::pin!(start);
+        let mut is_said = false;
+        let running = loop {
+            tokio::select! {
+                biased;
+                running = &mut start => break running,
+                said = &mut saying, if !is_said => {
+                    is_said = true;
+                    self.said(said)?;
+                }
             }
-            Verdict::Gone => return Err(Exit::Ordered(Order::Leave)),
+        };
+        let outcome = match running {
+            Ok(Ok(_running)) => self.follow(&mut reports, &mut saying, &mut is_said).await?,
+            Ok(Err(failure)) => Err(failure),
+            Err(fault) => {
+                return Err(Ending::broken(format!("the engine failed at the start: {fault}")).into());
+            }
+        };
+        if !is_said {
+            let said = saying.await;
+            self.said(said)?;
         }
-        match running {
-            Ok(Ok(running)) => Ok((running, reports)),
-            Ok(Err(failure)) => Err(Ending::Failed(failure).into()),
-            Err(fault) => Err(Ending::broken(format!("the engine failed at the start: {fault}")).into()),
+        Ok(outcome)
+    }
+
+    /// Takes note of what became of `started`.
+    fn said(&mut self, (verdict, tip): (Verdict, u64)) -> Result<(), Exit> {
+        self.tip = tip;
+        match verdict {
+            Verdict::Stored => Ok(()),
+            Verdict::Unwanted { sequence, reason } => Err(Exit::Ordered(Order::End { sequence, reason })),
+            Verdict::Gone => Err(Exit::Ordered(Order::Leave)),
         }
     }
 
@@ -182,7 +215,12 @@ impl Attempt {
     }
 
     /// Publishes what the engine reports, until it has done.
-    async fn follow(&mut self, reports: &mut Reports) -> Result<Result<Outcome, Failure>, Exit> {
+    async fn follow(
+        &mut self,
+        reports: &mut Reports,
+        saying: &mut Saying,
+        is_said: &mut bool,
+    ) -> Result<Result<Outcome, Failure>, Exit> {
         let mut heard = Vec::with_capacity(REPORTS_AT_ONCE);
         loop {
             tokio::select! {
@@ -190,6 +228,10 @@ impl Attempt {
                 // waiting; an engine that reports without a pause would keep the publisher waiting.
                 biased;
                 order = ordered(&mut self.orders) => return Err(Exit::Ordered(order)),
+                said = &mut *saying, if !*is_said => {
+                    *is_said = true;
+                    self.said(said)?;
+                }
                 () = self.publisher.drive() => {
                     if self.publisher.publication.is_fenced() {
                         return Err(Exit::Ordered(Order::Leave));
