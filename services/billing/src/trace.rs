@@ -172,16 +172,16 @@ mod tests {
         Stored { stream: "LOG".into(), sequence: at, stored_at: Time(at as i64), subject, meta, event }
     }
 
-    fn of_job(at: u64, event: impl Into<Job>, cause: u64, source: &str) -> Stored {
-        let event: Job = event.into();
-        let subject = Subject::job(&key().0, &key().1, event.event_type().name);
-        stored(at, subject, event.into(), cause, source)
+    fn of_job(at: u64, event: impl Into<Event>, cause: u64, source: &str) -> Stored {
+        let event: Event = event.into();
+        let subject = Subject::job(&key().0, &key().1, event.name());
+        stored(at, subject, event, cause, source)
     }
 
-    fn of_account(at: u64, event: impl Into<Account>, cause: u64) -> Stored {
-        let event: Account = event.into();
-        let subject = Subject::account(&key().0, event.event_type().name);
-        stored(at, subject, event.into(), cause, OURS)
+    fn of_account(at: u64, event: impl Into<Event>, cause: u64) -> Stored {
+        let event: Event = event.into();
+        let subject = Subject::account(&key().0, event.name());
+        stored(at, subject, event, cause, OURS)
     }
 
     fn submitted() -> Submitted {

@@ -24,11 +24,11 @@ fn caller() -> TraceContext {
 }
 
 /// An event of the job `a/j` that was stored at `at` milliseconds.
-fn event(at: i64, source: &str, event: impl Into<Job>) -> Stored {
-    let event: Job = event.into();
-    let name = event.event_type().name;
-    let subject: Subject = key("a/j").subject(name);
-    let cause = if name == "submitted" { request() } else { EventId::of_record("LOG", at as u64 - 1) };
+fn event(at: i64, source: &str, event: impl Into<Event>) -> Stored {
+    let event: Event = event.into();
+    let subject: Subject = key("a/j").subject(event.name());
+    let cause =
+        if event.name() == "submitted" { request() } else { EventId::of_record("LOG", at as u64 - 1) };
     let draft = lowland_events::Draft::new(subject, event, &cause.to_string(), source, Time(0))
         .traced(Some(context().to_string()));
     Stored {
