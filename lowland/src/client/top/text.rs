@@ -8,8 +8,7 @@ use super::view::{AccountRow, Health, Latency, ModelRow, Percentiles, ProcessRow
 const EVENTS_SHOWN: usize = 10;
 
 /// Heads of the table of models; its times are medians and 99th percentiles.
-pub const MODELS: [&str; 8] = ["MODEL", "SLOTS", "RUN", "WAIT", "TOKENS", "FIRST", "NEXT", "JOB"]; 9] =
-    ["MODEL", "INST", "SLOTS", "RUN", "WAIT", "TOKENS", "FIRST p50/p99", "NEXT p50/p99", "JOB p50/p99"];
+pub const MODELS: [&str; 8] = ["MODEL", "SLOTS", "RUN", "WAIT", "TOKENS", "FIRST", "NEXT", "JOB"];
 /// Heads of the table of processes.
 pub const PROCESSES: [&str; 7] = ["SERVICE", "PROCESS", "HEALTH", "UP", "HEARD", "RUN", "TOKENS/S"];
 /// Heads of the table of accounts.
