@@ -176,7 +176,7 @@ fn drawn(width: u16, height: u16, looks: &Looks) -> String {
 
 fn lines(buffer: &Buffer) -> String {
     let rows = buffer.content().chunks(buffer.area.width.into());
-    let rows = rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>());
+    let rows = rows.map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>());
     rows.map(|row| row.trim_end().to_owned() + "\n").collect()
 }
 

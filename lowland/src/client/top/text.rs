@@ -113,7 +113,7 @@ impl Health {
 impl AccountRow {
     /// Its cells.
     pub fn cells(&self) -> Vec<String> {
-        let amounts = [self.spent, self.set_aside, self.available].map(|amount| amount.to_units());
+        let amounts = [self.spent, self.set_aside, self.available].map(lowland_events::Money::to_units);
         std::iter::once(self.account.clone()).chain(amounts).chain([self.charges.to_string()]).collect()
     }
 }
