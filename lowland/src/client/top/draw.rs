@@ -152,9 +152,9 @@ up, down, PgUp/Dn   scroll; Home goes back to the top
 p, space            let the picture stand still
 ?, h                these lines
 
-Rates are means of the last ten seconds. Times are of all processes together since
-they began, median/99th percentile: their histograms are added cell by cell.
-FIRST: from a job's reaching the worker to its first token; NEXT: from one token
+Rates are means of the last ten seconds. Times are median/99th percentile of all
+processes together since they began: their histograms are added cell by cell.
+FIRST: from a job's reaching its worker to its first token; NEXT: from one token
 to the next; JOB: the whole of it.";
 
 fn head_line(view: &View, looks: &Looks) -> Line<'static> {
