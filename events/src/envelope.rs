@@ -12,6 +12,7 @@ use crate::{
     log::{Entry, Expect, Record},
     subject::{self, Domain, Subject},
     time::Time,
+    trace::TraceContext,
 };
 
 /// Header names; NATS compares them case by case, so they are spelt once.
@@ -62,6 +63,12 @@ impl EventId {
         Self(Uuid::new_v8(bytes))
     }
 
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 16] {
+        *self.0.as_bytes()
+    }
+
     /// The id of a record that came without one: from its place in its stream.
     #[must_use]
     pub fn of_record(stream: &str, sequence: u64) -> Self {
@@ -97,6 +104,14 @@ pub struct Meta {
     pub causation: Option<EventId>,
     /// W3C trace context.
     pub traceparent: Option<String>,
+}
+
+impl Meta {
+    /// The place in a trace that the event was written in, if it says one.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.traceparent.as_ref()?.parse().ok()
+    }
 }
 
 /// An event that is to be stored.

@@ -144,6 +144,29 @@ pub enum ProblemCode {
     RetriesExhausted,
 }
 
+impl ProblemCode {
+    /// The code as programs see it: in events and in figures.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::UnknownModel => "unknown_model",
+            Self::WrongTask => "wrong_task",
+            Self::TooLong => "too_long",
+            Self::ContextLengthExceeded => "context_length_exceeded",
+            Self::IdUsed => "id_used",
+            Self::InsufficientFunds => "insufficient_funds",
+            Self::NoPrice => "no_price",
+            Self::NoPlace => "no_place",
+            Self::TooManyJobs => "too_many_jobs",
+            Self::WorkerLost => "worker_lost",
+            Self::WorkerStopped => "worker_stopped",
+            Self::WorkerFailed => "worker_failed",
+            Self::RetriesExhausted => "retries_exhausted",
+        }
+    }
+}
+
 /// Accepted: the job exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Submitted {
@@ -371,4 +394,19 @@ pub struct Expired {
     pub deadline: Time,
     /// What was delivered before.
     pub usage: Usage,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_told_as_it_is_stored() {
+        let code = |name: &str| serde_json::from_str::<ProblemCode>(&format!("{name:?}")).unwrap();
+        let schema = serde_json::to_value(schemars::schema_for!(ProblemCode)).unwrap();
+        let names: Vec<_> =
+            schema["oneOf"].as_array().unwrap().iter().map(|one| one["const"].as_str().unwrap()).collect();
+        assert_eq!(names.len(), 14);
+        names.iter().for_each(|name| assert_eq!(code(name).as_str(), *name));
+    }
 }

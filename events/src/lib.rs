@@ -27,6 +27,7 @@ pub mod subject;
 pub mod testing;
 pub mod time;
 pub mod token;
+pub mod trace;
 mod upcast;
 
 pub use envelope::{Draft, EventId, Meta, Stored};
@@ -34,3 +35,4 @@ pub use event::Event;
 pub use money::Money;
 pub use subject::{Domain, Filter, Subject};
 pub use time::Time;
+pub use trace::TraceContext;

@@ -2,8 +2,10 @@
 //! subcommands over them. A library so that the tests can hold each part by itself.
 
 pub mod artifacts;
+pub mod bench;
 pub mod cli;
 pub mod client;
+pub mod containers;
 pub mod folders;
 pub mod models;
 pub mod nats;

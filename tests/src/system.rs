@@ -1,25 +1,22 @@
 //! A whole system: `lowland up` with NATS and every service as processes of their own, in a data folder of its own.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     fs::{self, File},
     io::{BufRead, BufReader, Read},
     net::TcpListener,
-    path::{Path, PathBuf},
+    ops::Deref,
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
 
-use lowland_events::log::{
-    SharedLog,
-    jetstream::{Connection, Credentials, JetStreamLog},
-};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{binary, bounded, python::Python};
+use crate::{binary, bounded, python::Python, site::Site};
 
 /// Longest time until everything is ready, downloads of a first run included.
 const UP_WITHIN: Duration = Duration::from_secs(1800);
@@ -29,8 +26,6 @@ const DOWN_WITHIN: Duration = Duration::from_secs(60);
 const SCRIPT_WITHIN: Duration = Duration::from_secs(600);
 /// Lines of each process's log that a failure shows.
 const LOG_LINES_SHOWN: usize = 25;
-/// Inboxes of the operator, who may read the whole log.
-pub(crate) const OPERATOR_INBOX: &str = "_INBOX_operator";
 
 /// How a system is set up.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +40,8 @@ pub struct Setting {
     pub prices: Option<String>,
     /// API keys of accounts beside the tenant's own.
     pub keys: Vec<(String, String)>,
+    /// What is added to the environment of all processes.
+    pub env: Vec<(String, String)>,
 }
 
 /// A running system; it is stopped when this is dropped. One runs at a time: they would take each other's processor.
@@ -52,7 +49,7 @@ pub struct System {
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
     line: String,
-    up: Value,
+    site: Site,
     folder: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -79,6 +76,7 @@ impl System {
             .args(["--port", &gateway.to_string(), "--nats-port", &nats.to_string(), "--data"])
             .arg(folder.path().join("data"))
             .env_remove("LOWLAND_NATS_URL")
+            .envs(setting.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors);
@@ -90,7 +88,7 @@ impl System {
         }
         let child = command.spawn().expect("lowland can be started");
         let mut system =
-            Self { child, stdout: None, line: String::new(), up: Value::Null, folder, _turn: turn };
+            Self { child, stdout: None, line: String::new(), site: Site::default(), folder, _turn: turn };
         system.read_line();
         system
     }
@@ -108,8 +106,7 @@ impl System {
         let (reader, line, read) =
             receive.recv_timeout(UP_WITHIN).expect("lowland up says in time that it is ready");
         read.expect("its output can be read");
-        self.up =
-            serde_json::from_str(&line).unwrap_or_else(|error| panic!("lowland up said {line:?}: {error}"));
+        self.site = Site::of(&line);
         self.stdout = Some(reader);
         self.line = line;
     }
@@ -127,59 +124,9 @@ impl System {
         serde_json::from_str(last).unwrap_or_else(|_| panic!("{script} made no report:\n{}", outcome.output))
     }
 
-    /// What `lowland up --json` said.
-    pub fn said(&self, key: &str) -> &str {
-        self.up[key].as_str().unwrap_or_else(|| panic!("lowland up says its {key}: {}", self.up))
-    }
-
-    /// Process ids as of now, by name; what was started again has a new one, what is dead has none.
-    pub fn pids(&self) -> BTreeMap<String, libc::pid_t> {
-        let text = fs::read(self.data().join("run/up.json")).expect("it is there while the system runs");
-        let Ok(up) = serde_json::from_slice::<Value>(&text) else { return BTreeMap::new() };
-        let pids = up["pids"].as_object().into_iter().flatten();
-        pids.filter_map(|(name, pid)| Some((name.clone(), pid.as_i64()?.try_into().ok()?))).collect()
-    }
-
     /// The supervisor, whose children they are.
     pub fn supervisor(&self) -> u32 {
         self.child.id()
-    }
-
-    /// URL of each process that answers 200 when it does its work.
-    pub fn health(&self) -> BTreeMap<String, String> {
-        let urls = self.up["health"].as_object().into_iter().flatten();
-        urls.filter_map(|(name, url)| Some((name.clone(), url.as_str()?.to_owned()))).collect()
-    }
-
-    /// Runs the `lowland` command on the system's data folder and gives what it prints.
-    pub fn command(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(binary::path());
-        command.arg("--data").arg(self.data()).args(arguments).env_remove("LOWLAND_NATS_URL");
-        let outcome = bounded::run(&mut command, SCRIPT_WITHIN).expect("lowland can be started");
-        assert!(
-            outcome.succeeded(),
-            "lowland {arguments:?} ended with {:?}:\n{}",
-            outcome.status,
-            outcome.output
-        );
-        outcome.output
-    }
-
-    /// The operator's secret on the bus.
-    pub fn operator_seed(&self) -> String {
-        let seed = fs::read_to_string(self.data().join("keys/operator.nk"));
-        seed.expect("the operator has a key").trim().to_owned()
-    }
-
-    /// The log, as the operator reads it.
-    pub async fn log(&self) -> SharedLog {
-        let connection = Connection {
-            url: self.said("nats_url").to_owned(),
-            credentials: Credentials::NkeySeed(self.operator_seed()),
-            name: "lowland tests".into(),
-            inbox_prefix: Some(OPERATOR_INBOX.into()),
-        };
-        std::sync::Arc::new(JetStreamLog::connect(&connection).await.expect("the operator may connect"))
     }
 
     /// Stops everything, and holds it to having said no more than its one line.
@@ -199,18 +146,22 @@ impl System {
         unsafe { libc::kill(pid, libc::SIGTERM) };
     }
 
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
     /// The ends of all logs, for whoever reads a failure.
     fn show_logs(&self) {
         let mut logs = vec![self.folder.path().join("up.log")];
-        let services = fs::read_dir(self.data().join("logs")).into_iter().flatten().flatten();
+        let services = fs::read_dir(self.folder.path().join("data/logs")).into_iter().flatten().flatten();
         logs.extend(services.map(|entry| entry.path()));
         for log in logs {
             eprintln!("--- the end of {}\n{}", log.display(), tail(&log));
         }
+    }
+}
+
+impl Deref for System {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
     }
 }
 

@@ -75,7 +75,7 @@ pub struct Appended {
 }
 
 /// Why an append was not made.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
     /// Somebody else wrote to an aggregate first: read on and decide again.
     #[error("the aggregate has moved on: its last sequence is no longer the expected one ({detail})")]
@@ -167,6 +167,11 @@ pub trait Log: Send + Sync + 'static {
         PAYLOAD_BYTES_DEFAULT
     }
 
+    /// Times that the way to the log was lost and found again, where there is a way that can be lost.
+    fn reconnects(&self) -> u64 {
+        0
+    }
+
     /// Creates the stream, or brings it to this configuration; a stream that cannot be is [`Error::Clash`].
     async fn ensure(&self, spec: &StreamSpec) -> Result<(), Error>;
 
@@ -177,6 +182,20 @@ pub trait Log: Send + Sync + 'static {
     /// Appends all or none, in order and next to each other, to one stream that takes batches. Each aggregate's
     /// expectation stands on its first message. A repetition of a batch that is stored already succeeds.
     async fn append_batch(&self, entries: Vec<Entry>) -> Result<Appended, AppendError>;
+
+    /// Appends many units, each of which is what [`Log::append_batch`] takes and has an outcome of its own; of two that
+    /// guard one aggregate, the first goes first. A log may put them together: most of what an append costs is not for
+    /// its messages.
+    async fn append_all(&self, units: Vec<Vec<Entry>>) -> Vec<Result<Appended, AppendError>> {
+        let mut outcomes = Vec::with_capacity(units.len());
+        for mut unit in units {
+            outcomes.push(match unit.len() {
+                1 => self.append(unit.remove(0)).await,
+                _ => self.append_batch(unit).await,
+            });
+        }
+        outcomes
+    }
 
     /// The last message that `filter` selects.
     async fn last(&self, stream: &str, filter: &Filter) -> Result<Option<Record>, Error>;

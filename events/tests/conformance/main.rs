@@ -6,6 +6,7 @@ mod batch;
 mod consume;
 mod fixture;
 mod follow;
+mod group;
 mod jetstream;
 mod memory;
 mod proxy;
@@ -63,6 +64,15 @@ conformance! {
         a_lost_acknowledgement_doubles_no_batch
         batches_are_not_interleaved
         what_is_no_batch_is_refused;
+    group:
+        many_at_once_are_stored_and_told_apart
+        a_conflict_in_the_middle_is_its_own
+        a_repetition_among_others_is_recognised
+        a_lost_acknowledgement_doubles_no_group
+        of_rivals_in_one_call_the_first_wins
+        a_refusal_in_the_middle_is_its_own
+        more_than_a_batch_takes_is_stored_in_order
+        appends_of_many_tasks_are_told_apart;
     consume:
         what_is_acknowledged_does_not_come_again
         what_is_not_acknowledged_comes_again

@@ -317,6 +317,14 @@ fn accounts() -> Vec<Sample> {
     ]
 }
 
+/// 1.5 ms twice, 2.5 ms, 40 ms and 1.2 s, as PyPI's `hdrhistogram` 0.10.8 encodes them.
+const FIVE_TIMES: [u8; 53] = [
+    0x1c, 0x84, 0x93, 0x14, 0x00, 0x00, 0x00, 0x2d, 0x78, 0x9c, 0x93, 0x69, 0x99, 0x2c, 0xcc, 0xc0, 0xc0,
+    0xc0, 0xc3, 0x00, 0x01, 0xcc, 0x50, 0x9a, 0x11, 0x88, 0x45, 0x64, 0xaf, 0x27, 0x30, 0xd8, 0x7f, 0x80,
+    0x08, 0x6c, 0x17, 0x67, 0xe9, 0xe4, 0x61, 0xfa, 0x6b, 0xcf, 0x74, 0xdf, 0x8f, 0x09, 0x00, 0x93, 0x8e,
+    0x07, 0xc4,
+];
+
 fn metrics() -> Vec<Sample> {
     let sampled = metric::Sampled {
         uptime_ms: 61_000,
@@ -324,5 +332,17 @@ fn metrics() -> Vec<Sample> {
         gauges: BTreeMap::from([("slots_free".to_owned(), -1), ("queue".to_owned(), 3)]),
         histograms: BTreeMap::from([("ttft_us".to_owned(), ByteBuf::from([0x1c, 0x84, 0x93, 0x13, 0]))]),
     };
-    vec![sample("", sampled), sample("bare", metric::Sampled::default())]
+    let labelled = metric::Sampled {
+        uptime_ms: 2000,
+        counters: BTreeMap::from([(
+            r#"vllm:request_success_total{model_name="m",finished_reason="stop"}"#.to_owned(),
+            5,
+        )]),
+        gauges: BTreeMap::from([(r#"vllm:num_requests_running{model_name="m"}"#.to_owned(), 2)]),
+        histograms: BTreeMap::from([(
+            r#"vllm:time_to_first_token_seconds{model_name="m"}"#.to_owned(),
+            ByteBuf::from(FIVE_TIMES),
+        )]),
+    };
+    vec![sample("", sampled), sample("bare", metric::Sampled::default()), sample("labelled", labelled)]
 }

@@ -38,7 +38,7 @@ pub struct Args {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
-    let up = client::running(&context.data())?;
+    let up = client::reachable(&context.data(), &context.env)?;
     let mut chat = Chat::new(up, args.ask)?;
     block_on(async {
         match args.question {

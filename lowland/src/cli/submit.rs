@@ -137,7 +137,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode> {
     let data = context.data();
     let request = args.request()?;
     block_on(async {
-        let up = client::running(&data)?;
+        let up = client::reachable(&data, &context.env)?;
         let log = client::operator(&data, &context.env).await?;
         let job = args.job.clone().unwrap_or_else(new_job_id);
         let last = stream(&log, &up, &job, &request, !args.json).await?;

@@ -9,6 +9,7 @@ use lowland_events::log::{
 };
 
 use crate::{
+    containers::reach,
     folders::Data,
     nats::{keys::seed_file, permissions::Role},
     supervise::state::{self, Up},
@@ -33,6 +34,11 @@ pub fn running(data: &Data) -> Result<Up> {
         (Some(_), None) => bail!("it is still starting, on {}", data.root().display()),
         _ => bail!("nothing runs on {}: start it with `lowland up`", data.root().display()),
     }
+}
+
+/// What runs on the data folder, else what the environment names (see [`reach`]).
+pub fn reachable(data: &Data, env: &BTreeMap<String, String>) -> Result<Up> {
+    running(data).or_else(|error| reach::named(data, env)?.ok_or(error))
 }
 
 /// The log, as the operator: on the bus that runs here, else on the one that the environment names.

@@ -1,6 +1,6 @@
 //! nats-server's configuration, written from the permissions. A pure function from [`Server`] to text.
 
-use std::{fmt::Write, path::PathBuf};
+use std::{fmt::Write, net::IpAddr, path::PathBuf};
 
 use lowland_events::id::AccountId;
 
@@ -32,7 +32,9 @@ pub enum Flush {
 /// What the configuration says.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// Port for clients, on loopback.
+    /// Address that clients find it at: loopback, unless they are elsewhere.
+    pub host: IpAddr,
+    /// Port for clients.
     pub port: u16,
     /// Port for health and monitoring, on loopback.
     pub monitor_port: u16,
@@ -59,9 +61,9 @@ impl Server {
     /// The file for `nats-server -c`.
     pub fn render(&self) -> String {
         format!(
-            "# Written by `lowland up` at each start: changes are lost. Holds passwords.\n\
+            "# Written by Lowland at each start: changes are lost. Holds passwords.\n\
              server_name: lowland\n\
-             listen: \"127.0.0.1:{port}\"\n\
+             listen: \"{host}:{port}\"\n\
              http: \"127.0.0.1:{monitor}\"\n\
              max_payload: {PAYLOAD_BYTES_MAX}\n\
              max_pending: {PENDING_BYTES_MAX}\n\
@@ -70,6 +72,7 @@ impl Server {
              # `always`: what is acknowledged has been flushed to disk. The default can lose whole streams in a power cut.\n\
              jetstream {{\n  store_dir: {store}\n  {sync}\n  max_memory_store: {MEMORY_STORE_BYTES_MAX}\n  max_file_store: {file}\n}}\n\
              {accounts}",
+            host = self.host,
             port = self.port,
             monitor = self.monitor_port,
             store = quoted(&self.store.display().to_string()),

@@ -1,7 +1,10 @@
 //! Secrets of the data folder: an nkey seed a service, a password and an API key a tenant. Made once, kept in
 //! `keys/`, a file each.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use nkeys::{KeyPair, KeyPairType};
 use rand::{RngExt, distr::Alphanumeric};
@@ -21,6 +24,14 @@ pub enum Error {
     /// The folder of keys cannot be used.
     #[error("key file: {0}")]
     Io(#[from] io::Error),
+    /// An account that was never given keys here.
+    #[error("there are no keys of an account {account:?} here ({path} is not there)", account = account.as_str())]
+    NoSuchAccount {
+        /// The account.
+        account: AccountId,
+        /// The file that would hold one.
+        path: PathBuf,
+    },
     /// A file that does not hold a seed.
     #[error("{path} does not hold an nkey seed ({problem}); remove it to have a new one made")]
     Seed {
@@ -49,18 +60,46 @@ pub fn public_key(data: &Data, role: &Role) -> Result<String, Error> {
     Ok(pair.public_key())
 }
 
-fn bad(path: &std::path::Path, error: &nkeys::error::Error) -> Error {
+fn bad(path: &Path, error: &nkeys::error::Error) -> Error {
     Error::Seed { path: path.to_owned(), problem: error.to_string() }
 }
 
 /// A tenant's password on the bus.
 pub fn password(data: &Data, account: &AccountId) -> Result<String, Error> {
-    secret(data.keys().join(format!("{account}.password")), "")
+    secret(password_file(data, account), "")
 }
 
 /// A tenant's API key at the gateway.
 pub fn api_key(data: &Data, account: &AccountId) -> Result<String, Error> {
-    secret(data.keys().join(format!("{account}.api-key")), API_KEY_PREFIX)
+    secret(api_key_file(data, account), API_KEY_PREFIX)
+}
+
+/// A tenant's password, where it was made before.
+pub fn password_kept(data: &Data, account: &AccountId) -> Result<String, Error> {
+    kept(&password_file(data, account), account)
+}
+
+/// A tenant's API key, where it was made before.
+pub fn api_key_kept(data: &Data, account: &AccountId) -> Result<String, Error> {
+    kept(&api_key_file(data, account), account)
+}
+
+fn password_file(data: &Data, account: &AccountId) -> PathBuf {
+    data.keys().join(format!("{account}.password"))
+}
+
+fn api_key_file(data: &Data, account: &AccountId) -> PathBuf {
+    data.keys().join(format!("{account}.api-key"))
+}
+
+fn kept(path: &Path, account: &AccountId) -> Result<String, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Error::NoSuchAccount { account: account.clone(), path: path.to_owned() })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn secret(path: PathBuf, prefix: &str) -> Result<String, Error> {

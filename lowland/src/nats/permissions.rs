@@ -293,6 +293,19 @@ mod tests {
         }
     }
 
+    /// Figures tell of everybody's jobs. An account that is called like a service sees none of the service's.
+    #[test]
+    fn figures_are_shared_with_no_tenant() {
+        let figures = Filter::domain(Domain::Metric).live();
+        let figures = figures.trim_end_matches('>');
+        for name in ["acme", "worker", "gateway"] {
+            let account = AccountId::new(name).unwrap();
+            assert!(tenant::shared(&account).live.iter().all(|live| !live.starts_with(figures)), "{name}");
+            let heard = tenant::permissions(&account).subscribe;
+            assert!(heard.iter().all(|heard| !heard.starts_with(figures)), "{name}");
+        }
+    }
+
     /// A misspelt event name would be a permission for nothing.
     #[test]
     fn every_event_can_be_published_by_somebody() {

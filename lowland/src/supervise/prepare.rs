@@ -1,6 +1,10 @@
 //! Everything that has to be there before the first process is started: space, programs, keys, configuration.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
 
 use anyhow::{Context, Result, bail};
 use lowland_events::id::AccountId;
@@ -33,6 +37,8 @@ const ECHO: &str = "echo:";
 pub const GATEWAY_PORT: u16 = 8080;
 /// Where the bus listens if that is free.
 pub const NATS_PORT: u16 = 4222;
+/// Where the bus answers for its health, where it has an address to itself.
+pub const MONITOR_PORT: u16 = 8222;
 
 /// What `lowland up` was asked for.
 #[derive(Debug, Clone, Default)]
@@ -110,7 +116,7 @@ fn install_models(wanted: &[&String], fetcher: &Fetcher, store: &Store) -> Resul
 }
 
 /// The services' own files, where they are missing; what people have changed in them stays.
-fn write_files(data: &Data, tenant: &AccountId, api_key: &str) -> Result<()> {
+pub fn write_files(data: &Data, tenant: &AccountId, api_key: &str) -> Result<()> {
     let prices = data.config(PRICES_FILE);
     if !prices.exists() {
         fs::write(&prices, lowland_billing::prices::SAMPLE).with_context(|| prices.display().to_string())?;
@@ -175,6 +181,7 @@ fn bus(
     let monitor_port = ports::any()?;
     let config = data.run().join("nats.conf");
     let server = Server {
+        host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port,
         monitor_port,
         store: data.nats(),
@@ -187,7 +194,7 @@ fn bus(
 }
 
 /// Never more than there is room for: refusing an append loses nothing, a failed write would.
-fn file_store_bytes(data: &Data) -> Result<u64> {
+pub fn file_store_bytes(data: &Data) -> Result<u64> {
     let room = folders::free_bytes(data.root())?.saturating_sub(DISK_RESERVE_BYTES);
     Ok((bytes_in(&data.nats()) + room).min(FILE_STORE_BYTES_MAX))
 }

@@ -75,6 +75,7 @@ impl Bus {
         let data = Data::open(dir.path()).unwrap();
         let (port, monitor_port) = (ports::any().unwrap(), ports::any().unwrap());
         let server = Server {
+            host: std::net::Ipv4Addr::LOCALHOST.into(),
             port,
             monitor_port,
             store: data.nats(),

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod decide;
+pub mod figures;
 pub mod invoice;
 pub mod ledger;
 pub mod period;
@@ -14,6 +15,7 @@ pub mod rating;
 pub mod state;
 pub mod statement;
 pub mod topup;
+pub mod trace;
 
 mod reading;
 mod shell;

@@ -6,17 +6,19 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::FutureExt;
 use lowland_events::{
-    Domain, Filter,
+    Domain, Filter, Stored,
     log::{self, AppendError, Consume, ConsumeSettings, Delivery},
     stream,
 };
-use lowland_host::{Decision, Error, Fold, Host, Keep as _, clock, commit};
+use lowland_host::{Decision, Error, Fold, Host, Keep as _, commit};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::{
     decide::{self, Facts, Fate, Request, fate},
+    figures::Counted,
     prices::PriceFile,
     state::State,
+    trace::Story,
 };
 
 /// Pause before something that failed is tried again.
@@ -36,6 +38,7 @@ pub(crate) async fn serve(host: Host, mut prices: PriceFile) -> Result<(), Error
     let stop = host.stop.clone();
     loop {
         let ended = tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
             ended = session(&host, &mut prices) => ended,
         };
@@ -46,6 +49,7 @@ pub(crate) async fn serve(host: Host, mut prices: PriceFile) -> Result<(), Error
         tracing::warn!(%error, "beginning anew");
         host.health.not_ready(error.to_string());
         tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
             () = sleep(RETRY) => {}
         }
@@ -59,9 +63,11 @@ async fn session(host: &Host, prices: &mut PriceFile) -> Result<(), log::Error> 
     let topups = [Filter::event(Domain::Request, "topup_posted")];
     let inbox = host.log.consume(stream::REQUESTS, DURABLE, &topups, ConsumeSettings::default()).await?;
     let fold = Fold::resume(&host.log, &host.service, stream::LOG, &State::filters()).await?;
-    let fold = fold.answering(&host.inspection, &host.service);
+    let fold = fold.answering(&host.inspection, &host.service).measured(&host.figures, &host.clock);
     tracing::info!(position = fold.position(), "caught up");
-    Session { host, prices, fold, inbox, pending: BTreeMap::new(), source: host.source() }.run().await
+    let (counted, source) = (Counted::new(&host.figures), host.source());
+    let story = host.tracer.is_on().then(|| Story::new(&source));
+    Session { host, prices, fold, inbox, pending: BTreeMap::new(), counted, source, story }.run().await
 }
 
 struct Session<'a> {
@@ -71,7 +77,10 @@ struct Session<'a> {
     inbox: Box<dyn Consume>,
     /// Requests that wait for their answer, by their place; the consumer bounds them.
     pending: BTreeMap<u64, (Request, Delivery)>,
+    counted: Counted,
     source: String,
+    /// What is told to traces, where they go anywhere.
+    story: Option<Story>,
 }
 
 impl Session<'_> {
@@ -80,22 +89,31 @@ impl Session<'_> {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.settle().await?;
-            self.fold.keep_when_due(&self.host.log, &self.host.service);
+            self.counted.look(self.fold.state(), self.pending.len());
+            self.fold.keep_when_due(self.host);
             self.host.health.ready();
             tokio::select! {
-                event = self.fold.next() => { event?; }
-                delivery = self.inbox.next() => self.take(delivery?).await,
+                // In this order, so that every run is the same; what is seldom comes first, and the rest is drained below.
+                biased;
                 _ = look.tick() => self.refresh_prices(),
+                delivery = self.inbox.next() => self.take(delivery?).await,
+                event = self.fold.next() => event?.iter().for_each(|event| self.tell(event)),
             }
             self.drain().await?;
         }
+    }
+
+    /// Tells what an event that was folded says of a job's trace.
+    fn tell(&mut self, event: &Stored) {
+        let span = self.story.as_mut().and_then(|story| story.take(event));
+        span.into_iter().for_each(|span| self.host.tracer.tell(span));
     }
 
     /// Takes in what is at hand, without waiting.
     async fn drain(&mut self) -> Result<(), log::Error> {
         for _ in 0..DRAIN_MAX {
             let Some(event) = self.fold.next().now_or_never() else { break };
-            event?;
+            event?.iter().for_each(|event| self.tell(event));
         }
         for _ in 0..DRAIN_MAX {
             let Some(delivery) = self.inbox.next().now_or_never() else { break };
@@ -134,7 +152,7 @@ impl Session<'_> {
     }
 
     fn facts<'a>(&'a self, topups: &'a [Request]) -> Facts<'a> {
-        Facts { book: self.prices.book(), topups, source: &self.source, now: clock::now() }
+        Facts { book: self.prices.book(), topups, source: &self.source, now: self.host.clock.now() }
     }
 
     /// Stores what was decided and reads on: whether there may be more to decide before something else happens.
@@ -142,10 +160,11 @@ impl Session<'_> {
         let before = self.fold.position();
         match commit(&self.host.log, decisions).await {
             Ok(committed) => {
-                self.fold.reach(committed.sequence).await?;
-                let late = committed.stored.iter().filter(|stored| !**stored).count();
-                self.count(decisions.len() - late, late);
-                if late > 0 {
+                let passed = self.fold.reach(committed.sequence).await?;
+                passed.iter().for_each(|event| self.tell(event));
+                let late = committed.stored.contains(&false);
+                self.counted.decided(decisions.iter().zip(committed.stored));
+                if late {
                     self.read_on().await?;
                 } else if self.fold.position() == before {
                     // A state that does not take its own events in would decide the same for ever.
@@ -167,7 +186,7 @@ impl Session<'_> {
     /// Waits a little for the event that came first.
     async fn read_on(&mut self) -> Result<(), log::Error> {
         if let Ok(event) = timeout(CONFLICT_WAIT, self.fold.next()).await {
-            event?;
+            event?.iter().for_each(|event| self.tell(event));
         }
         self.drain().await
     }
@@ -178,10 +197,11 @@ impl Session<'_> {
             if let Fate::Reject(problem) = fate {
                 let Some((request, _)) = self.pending.get(&sequence) else { continue };
                 let rejection = request.rejection(problem, &self.facts(&[]));
-                if let Err(error) = commit(&self.host.log, &[rejection]).await {
+                if let Err(error) = commit(&self.host.log, std::slice::from_ref(&rejection)).await {
                     not_stored(self.host, &error).await;
                     return Ok(());
                 }
+                self.counted.decided([(&rejection, true)].into_iter());
             }
             if let Some((_, delivery)) = self.pending.remove(&sequence) {
                 acknowledge(&delivery).await;
@@ -202,13 +222,6 @@ impl Session<'_> {
             Ok(false) => {}
             Err(problem) => tracing::error!("{problem}\nthe earlier price book stays in use"),
         }
-    }
-
-    fn count(&self, stored: usize, late: usize) {
-        let figures = &self.host.figures;
-        figures.counter("decisions_stored").add(stored as u64);
-        figures.counter("decisions_late").add(late as u64);
-        figures.gauge("events_misfit").set(i64::try_from(self.fold.state().misfits).unwrap_or(i64::MAX));
     }
 }
 

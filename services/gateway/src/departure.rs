@@ -12,11 +12,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lowland_host::{Host, telemetry::Counter};
+use lowland_host::{Host, figures::Counter};
 use tokio::sync::Semaphore;
 
 use crate::{
     desk::Desk,
+    figures::Counted,
     hub::{Hub, Key},
 };
 
@@ -47,8 +48,8 @@ impl Departures {
     /// Sees to departures; a caller that may come back has `grace` for it.
     #[must_use]
     pub fn new(hub: Hub, desk: Desk, host: Host, grace: Duration) -> Self {
-        let cancelled = host.figures.counter("jobs_cancelled_for_departure");
-        let overflowed = host.figures.counter("departures_overflowed");
+        let cancelled = Counted::new(&host.figures).cancelled;
+        let overflowed = host.figures.bound("departures");
         Self { hub, desk, host, grace, open: Arc::new(Semaphore::new(DEPARTURES_MAX)), cancelled, overflowed }
     }
 

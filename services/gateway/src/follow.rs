@@ -67,8 +67,9 @@ impl Source {
     async fn run(mut self, host: Host, hub: Hub, mut follow: Box<dyn Follow>) {
         loop {
             let record = tokio::select! {
-                record = follow.next() => record,
+                biased;
                 () = host.stop.cancelled() => return,
+                record = follow.next() => record,
             };
             match record {
                 Ok(record) => {
@@ -99,19 +100,21 @@ impl Source {
 
 async fn open_models(host: &Host) -> Result<Fold<Models>, log::Error> {
     let fold = Fold::open(&host.log, stream::LOG, &Models::filters()).await?;
-    Ok(fold.answering(&host.inspection, &host.service))
+    Ok(fold.answering(&host.inspection, &host.service).measured(&host.figures, &host.clock))
 }
 
 async fn run_models(host: Host, mut fold: Fold<Models>, sender: watch::Sender<Models>) {
     loop {
         let next = tokio::select! {
-            next = fold.next() => next,
+            biased;
             () = host.stop.cancelled() => return,
+            next = fold.next() => next,
         };
         if let Err(error) = next {
             trouble(&host, stream::LOG, &error);
             let Some(again) = models_again(&host).await else { return };
             fold = again;
+            host.health.ready();
         }
         sender.send_replace(fold.state().clone());
     }
@@ -135,7 +138,8 @@ fn trouble(host: &Host, stream: &str, error: &log::Error) {
 /// Waits a little; nothing when the service is to stop.
 async fn pause(host: &Host) -> Option<()> {
     tokio::select! {
-        () = tokio::time::sleep(Duration::from_millis(FOLLOW_AGAIN_MS)) => Some(()),
+        biased;
         () = host.stop.cancelled() => None,
+        () = tokio::time::sleep(Duration::from_millis(FOLLOW_AGAIN_MS)) => Some(()),
     }
 }

@@ -13,7 +13,7 @@ use lowland_events::{
     id::{AccountId, JobId},
     log::Record,
 };
-use lowland_host::telemetry::{Counter, Figures};
+use lowland_host::figures::{Counter, Figures};
 
 use crate::mailbox::{Mail, Mailbox};
 
@@ -58,7 +58,7 @@ impl Hub {
     /// A hub that nobody waits at.
     #[must_use]
     pub fn new(figures: &Figures) -> Self {
-        Self { waiting: Arc::default(), lagged: figures.counter("mailboxes_overflowed") }
+        Self { waiting: Arc::default(), lagged: figures.bound("mailbox") }
     }
 
     /// Waits for events of `key` from now on.

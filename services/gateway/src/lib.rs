@@ -10,6 +10,7 @@ pub mod config;
 pub mod departure;
 pub mod desk;
 pub mod error;
+pub mod figures;
 pub mod follow;
 pub mod history;
 pub mod http;
@@ -36,8 +37,8 @@ use lowland_host::{Error, Host, Service, Settings};
 use tokio::{net::TcpListener, sync::watch as channel};
 
 use crate::{
-    config::Config, departure::Departures, desk::Desk, http::App, hub::Hub, keys::Keys, limit::Limits,
-    models::Models,
+    config::Config, departure::Departures, desk::Desk, figures::Counted, http::App, hub::Hub, keys::Keys,
+    limit::Limits, models::Models,
 };
 
 /// Pause before opening the log is tried again at start, in milliseconds.
@@ -73,8 +74,8 @@ pub async fn serve_on(listener: TcpListener, host: Host, config: Config, keys: c
         Err(error) => tracing::warn!(%error, "listening, but where is not known"),
     }
     host.health.ready();
-    let stop = host.stop.clone();
-    server::serve(listener, http::router(Arc::new(app(host, config, hub, keys, models))), stop).await;
+    let (stop, full) = (host.stop.clone(), host.figures.bound("connections"));
+    server::serve(listener, http::router(Arc::new(app(host, config, hub, keys, models))), full, stop).await;
 }
 
 fn app(
@@ -84,11 +85,11 @@ fn app(
     keys: channel::Receiver<Keys>,
     models: channel::Receiver<Models>,
 ) -> App {
-    let desk = Desk::new(host.log.clone(), host.source(), config.post_within);
+    let desk = Desk::new(&host, config.post_within);
     let departures = Departures::new(hub.clone(), desk.clone(), host.clone(), config.resume_grace);
     let limits = Limits::new(config.requests_max, config.account_requests_max, &host.figures);
-    let bodies_too_large = host.figures.counter("bodies_too_large");
-    App { config, host, hub, desk, departures, limits, keys, models, bodies_too_large }
+    let (counted, bodies_too_large) = (Counted::new(&host.figures), host.figures.bound("body_bytes"));
+    App { config, host, hub, desk, departures, limits, keys, models, counted, bodies_too_large }
 }
 
 /// Opens everything that is read from the log, as often as it takes; nothing when the service is to stop.

@@ -7,9 +7,9 @@ use std::{
 
 use axum::http::StatusCode;
 use lowland_events::id::AccountId;
-use lowland_host::telemetry::{Counter, Figures};
+use lowland_host::figures::{Counter, Figures, Gauge, Held};
 
-use crate::error::ApiError;
+use crate::{error::ApiError, figures::Counted};
 
 /// Counts requests that are being served. Clones share the counts.
 #[derive(Clone)]
@@ -17,7 +17,9 @@ pub struct Limits {
     open: Arc<Mutex<Open>>,
     all_max: usize,
     account_max: usize,
-    refused: Counter,
+    all_full: Counter,
+    account_full: Counter,
+    open_requests: Gauge,
 }
 
 #[derive(Default)]
@@ -30,14 +32,16 @@ struct Open {
 pub struct Permit {
     limits: Limits,
     account: AccountId,
+    _counted: Held,
 }
 
 impl Limits {
     /// At most `all_max` requests at once, `account_max` for one account.
     #[must_use]
     pub fn new(all_max: usize, account_max: usize, figures: &Figures) -> Self {
-        let refused = figures.counter("requests_refused_for_concurrency");
-        Self { open: Arc::default(), all_max, account_max, refused }
+        let [all_full, account_full] = ["requests", "account_requests"].map(|name| figures.bound(name));
+        let open_requests = Counted::new(figures).requests_open;
+        Self { open: Arc::default(), all_max, account_max, all_full, account_full, open_requests }
     }
 
     /// Takes in a request of `account`, unless too many are being served.
@@ -45,16 +49,17 @@ impl Limits {
         let mut open = self.lock();
         let of_account = open.accounts.get(account).copied().unwrap_or(0);
         if of_account >= self.account_max {
-            self.refused.add(1);
+            self.account_full.add(1);
             return Err(account_full(self.account_max));
         }
         if open.all >= self.all_max {
-            self.refused.add(1);
+            self.all_full.add(1);
             return Err(all_full());
         }
         open.all += 1;
         open.accounts.insert(account.clone(), of_account + 1);
-        Ok(Permit { limits: self.clone(), account: account.clone() })
+        let _counted = self.open_requests.hold();
+        Ok(Permit { limits: self.clone(), account: account.clone(), _counted })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Open> {

@@ -11,6 +11,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use lowland_host::figures::Counter;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -32,10 +33,12 @@ pub const DRAIN_MS: u64 = 3_000;
 /// Pause after accepting failed (no file descriptors left), in milliseconds.
 const ACCEPT_AGAIN_MS: u64 = 50;
 
-/// Serves `router` on `listener` until `stop`, then lets requests end for [`DRAIN_MS`].
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves `router` on `listener` until `stop`, then lets requests end for [`DRAIN_MS`]. Counts in `full` how often a
+/// connection has to wait for another to end.
+pub async fn serve(listener: TcpListener, router: Router, full: Counter, stop: CancellationToken) {
     let connections = Connections {
         router,
+        full,
         graceful: GracefulShutdown::new(),
         places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         cut: CancellationToken::new(),
@@ -55,6 +58,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 
 struct Connections {
     router: Router,
+    full: Counter,
     graceful: GracefulShutdown,
     places: Arc<Semaphore>,
     cut: CancellationToken,
@@ -63,6 +67,9 @@ struct Connections {
 impl Connections {
     async fn accept(&self, listener: &TcpListener) {
         loop {
+            if self.places.available_permits() == 0 {
+                self.full.add(1);
+            }
             let place = self.places.clone().acquire_owned().await.expect("the semaphore is never closed");
             match listener.accept().await {
                 Ok((stream, _)) => self.open(stream, place),

@@ -17,25 +17,34 @@ pub fn now() -> Time {
 
 /// What a service tells the time by: the machine's clock, or a simulation's. Clones are the same clock.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Time + Send + Sync>);
+pub struct Clock {
+    read: Arc<dyn Fn() -> Time + Send + Sync>,
+    simulated: bool,
+}
 
 impl Clock {
-    /// A clock that `read` reads.
+    /// A simulation's clock, which `read` reads.
     pub fn of(read: impl Fn() -> Time + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        Self { read: Arc::new(read), simulated: true }
+    }
+
+    /// Whether time is simulated: then nothing may depend on other threads, so that every run is the same.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.simulated
     }
 
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Time {
-        (self.0)()
+        (self.read)()
     }
 }
 
 impl Default for Clock {
     /// The machine's.
     fn default() -> Self {
-        Self::of(now)
+        Self { read: Arc::new(now), simulated: false }
     }
 }
 

@@ -1,13 +1,9 @@
 //! Storing what was decided: each decision whole or not at all, many at once.
 
-use futures::{StreamExt, stream};
 use lowland_events::{
     Draft,
-    log::{AppendError, Appended, Entry, SharedLog},
+    log::{AppendError, Entry, SharedLog},
 };
-
-/// Decisions whose appends are under way at once.
-const APPENDS_AT_ONCE: usize = 256;
 
 /// Events that are stored together or not at all, each guarded by its aggregate's last sequence.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,32 +59,23 @@ pub struct Committed {
 /// Appends every decision. Conflicts are part of the result; an error means that some may not be stored, and that all
 /// may be decided and committed again without harm.
 pub async fn commit(log: &SharedLog, decisions: &[Decision]) -> Result<Committed, AppendError> {
-    let entries: Vec<_> = decisions.iter().map(Decision::entries).collect();
-    let appends = entries.into_iter().map(|entries| append(log.clone(), entries));
-    let results: Vec<_> = stream::iter(appends).buffered(APPENDS_AT_ONCE).collect().await;
+    let units = decisions.iter().map(Decision::entries).filter(|entries| !entries.is_empty()).collect();
+    let mut results = log.append_all(units).await.into_iter();
     let mut committed = Committed::default();
-    for result in results {
+    for decision in decisions {
+        let result = if decision.events.is_empty() { None } else { results.next() };
         match result {
-            Ok(appended) => {
+            None => committed.stored.push(true),
+            Some(Ok(appended)) => {
                 committed.sequence = committed.sequence.max(appended.sequence);
                 committed.stored.push(true);
             }
-            Err(AppendError::Conflict { detail }) => {
+            Some(Err(AppendError::Conflict { detail })) => {
                 tracing::debug!(detail, "a decision came too late");
                 committed.stored.push(false);
             }
-            Err(error) => return Err(error),
+            Some(Err(error)) => return Err(error),
         }
     }
     Ok(committed)
-}
-
-async fn append(log: SharedLog, mut entries: Vec<Entry>) -> Result<Appended, AppendError> {
-    if entries.len() > 1 {
-        return log.append_batch(entries).await;
-    }
-    match entries.pop() {
-        Some(entry) => log.append(entry).await,
-        None => Ok(Appended { sequence: 0, repeated: true }),
-    }
 }

@@ -6,7 +6,11 @@ use lowland_events::{
     log::{self, Follow, Record, SharedLog, Start},
 };
 
-use crate::inspect::{self, Inspector};
+use crate::{
+    Clock, Figures,
+    figures::{Counter, Gauge, Histogram, own},
+    inspect::{self, Inspector},
+};
 
 /// What a service knows, and how an event changes it.
 pub trait State: Default + Send {
@@ -27,6 +31,25 @@ pub struct Fold<S> {
     pub(crate) kept_bytes: u64,
     /// Where questions for the state come from, if they may come.
     pub(crate) inspector: Option<Inspector<S>>,
+    measures: Option<Measures>,
+}
+
+/// What is measured of a fold that has caught up.
+struct Measures {
+    folded: Counter,
+    position: Gauge,
+    delay: Histogram,
+    clock: Clock,
+}
+
+impl Measures {
+    fn note(&self, record: &Record) {
+        self.folded.add(1);
+        self.position.set(i64::try_from(record.sequence).unwrap_or(i64::MAX));
+        let delay_us = self.clock.now().0.saturating_sub(record.stored_at.0);
+        // The server's clock may be ahead of ours.
+        self.delay.record(u64::try_from(delay_us).unwrap_or(0));
+    }
 }
 
 impl<S: State> Fold<S> {
@@ -45,11 +68,36 @@ impl<S: State> Fold<S> {
     ) -> Result<Self, log::Error> {
         let follow = log.follow(stream, filters, Start::At(position + 1)).await?;
         let stream = stream.to_owned();
-        let mut fold = Self { state, position, stream, follow, unkept: 0, kept_bytes: 0, inspector: None };
+        let mut fold = Self {
+            state,
+            position,
+            stream,
+            follow,
+            unkept: 0,
+            kept_bytes: 0,
+            inspector: None,
+            measures: None,
+        };
         while !fold.follow.caught_up() {
             fold.next().await?;
         }
         Ok(fold)
+    }
+
+    /// Counts what is taken in, and how long after it was stored, from now on; what was taken in before is counted too.
+    #[must_use]
+    pub fn measured(mut self, figures: &Figures, clock: &Clock) -> Self {
+        let labels = [self.stream.as_str()];
+        let measures = Measures {
+            folded: figures.counter(&own::EVENTS_FOLDED, &labels),
+            position: figures.gauge(&own::LOG_POSITION, &labels),
+            delay: figures.histogram(&own::FOLD_DELAY_SECONDS, &[]),
+            clock: clock.clone(),
+        };
+        measures.folded.add(self.unkept);
+        measures.position.set(i64::try_from(self.position).unwrap_or(i64::MAX));
+        self.measures = Some(measures);
+        self
     }
 
     /// The state as of [`Self::position`].
@@ -72,12 +120,14 @@ impl<S: State> Fold<S> {
     pub async fn next(&mut self) -> Result<Option<Stored>, log::Error> {
         let record = loop {
             tokio::select! {
-                record = self.follow.next() => break record?,
+                // In this order, so that every run is the same; questions are few and bounded, so the log is not kept waiting.
+                biased;
                 question = inspect::asked(&mut self.inspector) => {
                     if let Some(inspector) = &self.inspector {
                         inspector.answer(question, &self.stream, self.position, &self.state);
                     }
                 }
+                record = self.follow.next() => break record?,
             }
         };
         Ok(self.apply(&record))
@@ -95,6 +145,7 @@ impl<S: State> Fold<S> {
     fn apply(&mut self, record: &Record) -> Option<Stored> {
         self.position = record.sequence;
         self.unkept += 1;
+        self.measures.iter().for_each(|measures| measures.note(record));
         let event = event_of(record)?;
         self.state.evolve(&event);
         Some(event)

@@ -8,7 +8,7 @@ use lowland_events::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Fold, State};
+use crate::{Fold, Host, State};
 
 /// Fewest events between two snapshots: what a start folds in some tens of milliseconds.
 pub const EVENTS_BETWEEN_MIN: u64 = 10_000;
@@ -43,15 +43,20 @@ impl<S: Keep> Fold<S> {
     }
 
     /// Sets the state aside if enough has happened since it was last done. What fails is said and tried again later.
-    pub fn keep_when_due(&mut self, log: &SharedLog, service: &ServiceId) {
-        if self.unkept < EVENTS_BETWEEN_MIN.max(self.kept_bytes / BYTES_AN_EVENT) {
+    pub fn keep_when_due(&mut self, host: &Host) {
+        if self.unkept < host.keep_after.max(self.kept_bytes / BYTES_AN_EVENT) {
             return;
         }
-        let snapshot =
-            Snapshot::of(service.clone(), self.stream(), self.position(), S::LOGIC_VERSION, self.state());
+        let snapshot = Snapshot::of(
+            host.service.clone(),
+            self.stream(),
+            self.position(),
+            S::LOGIC_VERSION,
+            self.state(),
+        );
         self.unkept = 0;
         self.kept_bytes = snapshot.state.len() as u64;
-        let log = log.clone();
+        let log = host.log.clone();
         tokio::spawn(async move {
             match snapshot::keep(&*log, &snapshot).await {
                 Ok(_) => tracing::info!(

@@ -12,11 +12,15 @@ use lowland_events::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error, Inspection, Settings,
+    Error, Figures, Inspection, Settings,
     clock::Clock,
     health::{self, Health},
+    keep::EVENTS_BETWEEN_MIN,
+    logging,
+    measured::measured,
+    sampler::{self, Sampling},
     signals,
-    telemetry::{self, Figures},
+    trace::{TraceConfig, Tracer},
 };
 
 /// Longest wait, at the end, for what still blocks a thread (a model that is being loaded).
@@ -29,6 +33,9 @@ pub trait Service {
     /// Its own settings.
     type Config: Send;
 
+    /// Whether it publishes its figures itself, with signs of life between.
+    const BEATS: bool = false;
+
     /// Reads its settings; what is wrong is noted in `settings`.
     fn config(settings: &mut Settings) -> Self::Config;
 
@@ -39,8 +46,10 @@ pub trait Service {
 /// What a service is given. Clones share everything.
 #[derive(Clone)]
 pub struct Host {
-    /// The log.
+    /// The log; what is appended to it is measured.
     pub log: SharedLog,
+    /// The same log, unmeasured: for the samples of what is measured.
+    pub bus: SharedLog,
     /// The service's name.
     pub service: ServiceId,
     /// This process; never used twice.
@@ -51,8 +60,12 @@ pub struct Host {
     pub inspection: Inspection,
     /// The process's figures.
     pub figures: Figures,
+    /// Where it tells spans.
+    pub tracer: Tracer,
     /// What it tells the time by.
     pub clock: Clock,
+    /// Fewest events from one snapshot of its state to the next: [`EVENTS_BETWEEN_MIN`], but for simulations.
+    pub keep_after: u64,
     /// Cancelled when the service is to stop.
     pub stop: CancellationToken,
 }
@@ -66,15 +79,19 @@ impl Host {
 
     /// A host over any log, for tests: nothing is bound, no signal is heard.
     #[must_use]
-    pub fn over(log: SharedLog, service: &str) -> Self {
+    pub fn over(bus: SharedLog, service: &str) -> Self {
+        let figures = Figures::default();
         Self {
-            log,
+            log: measured(Arc::clone(&bus), &figures),
+            bus,
             service: ServiceId::new(service).expect("a service's name is a valid id"),
             instance: new_instance(service),
             health: Health::default(),
             inspection: Inspection::default(),
-            figures: Figures::default(),
+            figures,
+            tracer: Tracer::off(),
             clock: Clock::default(),
+            keep_after: EVENTS_BETWEEN_MIN,
             stop: CancellationToken::new(),
         }
     }
@@ -88,6 +105,7 @@ struct Common {
     health: Option<SocketAddr>,
     log_filter: String,
     log_json: bool,
+    traces: TraceConfig,
 }
 
 fn common(settings: &mut Settings) -> Common {
@@ -102,6 +120,7 @@ fn common(settings: &mut Settings) -> Common {
         health: settings.optional("LOWLAND_HEALTH_ADDR"),
         log_filter: settings.or("LOWLAND_LOG", "info".into()),
         log_json: settings.or("LOWLAND_LOG_JSON", false),
+        traces: TraceConfig::read(settings),
     }
 }
 
@@ -130,44 +149,54 @@ fn credentials(
     }
 }
 
-/// Runs the service until it is told to stop. The `main` of `lowland serve NAME`.
+/// Runs the service with the settings of this process's environment.
 pub fn run<S: Service>() -> Result<(), Error> {
-    let mut settings = Settings::from_env();
+    run_with::<S>(Settings::from_env())
+}
+
+/// Runs the service until it is told to stop. The `main` of `lowland serve NAME`.
+pub fn run_with<S: Service>(mut settings: Settings) -> Result<(), Error> {
     let common = common(&mut settings);
     let config = S::config(&mut settings);
     settings.finish()?;
-    telemetry::init(&common.log_filter, common.log_json)?;
+    let instance = new_instance(S::NAME);
+    logging::init(&common.log_filter, common.log_json, S::NAME, &instance)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Error::io("starting the runtime"))?;
-    let outcome = runtime.block_on(start::<S>(common, config));
+    let outcome = runtime.block_on(start::<S>(common, config, instance));
     runtime.shutdown_timeout(BLOCKED_WAIT);
     outcome
 }
 
-async fn start<S: Service>(common: Common, config: S::Config) -> Result<(), Error> {
+async fn start<S: Service>(common: Common, config: S::Config, instance: InstanceId) -> Result<(), Error> {
     let stop = signals::stop_token()?;
-    let (health, inspection) = (Health::default(), Inspection::default());
+    let (health, inspection, figures) = (Health::default(), Inspection::default(), Figures::default());
     if let Some(address) = common.health {
-        health::serve(address, health.clone(), inspection.clone(), stop.clone()).await?;
+        health::serve(address, health.clone(), inspection.clone(), figures.clone(), stop.clone()).await?;
     }
-    let instance = new_instance(S::NAME);
+    let tracer = Tracer::start(common.traces, S::NAME, instance.as_str(), &figures)?;
     let connection = Connection {
         url: common.nats_url.unwrap_or_default(),
         credentials: common.credentials,
         name: format!("lowland {}", S::NAME),
         inbox_prefix: common.inbox_prefix,
     };
-    let log = tokio::select! {
-        log = JetStreamLog::connect(&connection) => log?,
+    let bus: SharedLog = tokio::select! {
+        log = JetStreamLog::connect(&connection) => Arc::new(log?),
         () = stop.cancelled() => return Ok(()),
     };
     tracing::info!(%instance, "connected");
     let service = ServiceId::new(S::NAME).expect("a service's name is a valid id");
-    let (figures, clock) = (Figures::default(), Clock::default());
-    let host = Host { log: Arc::new(log), service, instance, health, inspection, figures, clock, stop };
-    S::serve(host, config).await
+    let (clock, spans) = (Clock::default(), tracer.clone());
+    let (log, keep_after) = (measured(Arc::clone(&bus), &figures), EVENTS_BETWEEN_MIN);
+    let host =
+        Host { log, bus, service, instance, health, inspection, figures, tracer, clock, keep_after, stop };
+    let _sampling = (!S::BEATS).then(|| Sampling::of(sampler::sample(host.clone())));
+    let outcome = S::serve(host, config).await;
+    spans.close().await;
+    outcome
 }
 
 /// An id for this process that no other process ever has.

@@ -9,7 +9,7 @@ use lowland_events::{
     log::{SharedLog, memory::MemoryLog},
     stream,
 };
-use lowland_host::{Fold, Keep, State, keep::EVENTS_BETWEEN_MIN};
+use lowland_host::{Fold, Host, Keep, State, keep::EVENTS_BETWEEN_MIN};
 use serde::{Deserialize, Serialize};
 
 /// How often each reason was given, and whether any event was folded by this very state.
@@ -84,7 +84,7 @@ async fn snapshot_position(log: &SharedLog, service: &ServiceId) -> Option<u64> 
 async fn a_state_is_taken_up_where_it_was_left() {
     let (log, service) = (filled(EVENTS_BETWEEN_MIN).await, ServiceId::new("teller").unwrap());
     let mut first: Fold<Reasons> = resumed(&log, &service).await;
-    first.keep_when_due(&log, &service);
+    first.keep_when_due(&Host::over(log.clone(), "teller"));
     for _ in 0..500 {
         if snapshot_position(&log, &service).await.is_some() {
             break;
@@ -115,7 +115,7 @@ async fn a_state_is_taken_up_where_it_was_left() {
 async fn nothing_is_kept_before_it_is_worth_it() {
     let (log, service) = (filled(20).await, ServiceId::new("teller").unwrap());
     let mut fold: Fold<Reasons> = resumed(&log, &service).await;
-    fold.keep_when_due(&log, &service);
+    fold.keep_when_due(&Host::over(log.clone(), "teller"));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(snapshot_position(&log, &service).await, None);
 }

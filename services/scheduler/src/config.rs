@@ -1,7 +1,7 @@
 //! The scheduler's settings: bounds that an operator may want to move. What the fold depends on is no setting but a
 //! constant, so that every replay gives the same state.
 
-use lowland_host::Settings;
+use lowland_host::{Settings, trace::Sampling};
 
 use crate::admission::TEXT_BYTES_MAX;
 
@@ -18,11 +18,17 @@ pub struct Config {
     pub waiting_jobs_max: u64,
     /// Most text in a request, in bytes: no setting, but lowered to what the log's messages can carry.
     pub text_bytes_max: usize,
+    /// Which jobs' traces are recorded, where it is not the sender who says: the host's, which reads it for every service.
+    pub sampling: Sampling,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { waiting_jobs_max: WAITING_JOBS_MAX, text_bytes_max: TEXT_BYTES_MAX }
+        Self {
+            waiting_jobs_max: WAITING_JOBS_MAX,
+            text_bytes_max: TEXT_BYTES_MAX,
+            sampling: Sampling::default(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! a clock that stands where it is put. Decisions come back as lines of text.
 
 use lowland_events::{
-    Draft, Event, EventId, Money, Stored, Subject, Time,
+    Draft, Event, EventId, Money, Stored, Subject, Time, TraceContext,
     codec::BodyError,
     event::Unknown,
     id::{AccountId, InstanceId, JobId, ModelId, RegionId, WorkerId},
@@ -223,7 +223,7 @@ impl Given {
             id: EventId::of_record("REQUESTS", sequence),
             sequence,
             stored_at: self.now,
-            traceparent: Some(format!("trace-{sequence}")),
+            traceparent: Some(TraceContext::of_event(EventId::of_record("REQUESTS", 100 + sequence))),
             key: key(name),
             ask,
             delivered: 1,

@@ -1,17 +1,17 @@
 //! What the outside asked for: a record of the request stream, read leniently and never trusted.
 
 use lowland_events::{
-    Event, EventId, Stored, Subject, Time,
+    Event, EventId, Stored, Subject, Time, TraceContext,
     codec::BodyError,
     envelope::{Undecodable, header},
     log::Record,
     request::{CancelRequested, Event as RequestEvent, Posted},
+    trace::JOB_SPAN,
 };
 
-use crate::key::JobKey;
+use lowland_host::trace::Sampling;
 
-/// Length of a trace context of version 00, in bytes.
-const TRACEPARENT_BYTES: usize = 55;
+use crate::key::JobKey;
 
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +22,8 @@ pub struct Incoming {
     pub sequence: u64,
     /// When the server stored it: what its deadline counts from, whatever the sender's clock says.
     pub stored_at: Time,
-    /// W3C trace context.
-    pub traceparent: Option<String>,
+    /// W3C trace context; whatever else the sender put there is not handed on.
+    pub traceparent: Option<TraceContext>,
     /// The job that it is about.
     pub key: JobKey,
     /// What is asked for.
@@ -58,18 +58,21 @@ impl Incoming {
             id: id.unwrap_or_else(|| EventId::of_record(&record.stream, record.sequence)),
             sequence: record.sequence,
             stored_at: record.stored_at,
-            traceparent: read(header::TRACEPARENT).filter(|text| is_traceparent(text)).map(str::to_owned),
+            traceparent: read(header::TRACEPARENT).and_then(|text| text.parse().ok()),
             key,
             ask,
             delivered,
         })
     }
-}
 
-/// Whether `text` looks like a `traceparent` (W3C Trace Context, section 3.2): whatever else the sender put there is
-/// not handed on.
-fn is_traceparent(text: &str) -> bool {
-    text.len() == TRACEPARENT_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    /// The trace that its job is part of: the one that it brought, or else one of its own; in it, the span that all of
+    /// the job's events are written in.
+    #[must_use]
+    pub fn job_trace(&self, sampling: Sampling) -> TraceContext {
+        let trace = self.traceparent.unwrap_or_else(|| TraceContext::of_event(self.id));
+        let sampled = sampling.samples(self.traceparent, trace.trace());
+        trace.span(self.id, JOB_SPAN).sampled(sampled)
+    }
 }
 
 fn posted(record: &Record) -> Result<Posted, BodyError> {
@@ -164,8 +167,23 @@ mod tests {
             Incoming::read(&record, 1).unwrap().traceparent
         };
         let right = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(given(right).as_deref(), Some(right));
+        assert_eq!(given(right).unwrap().to_string(), right);
         assert_eq!(given(&"x".repeat(900_000)), None);
+    }
+
+    #[test]
+    fn a_job_goes_on_with_the_trace_that_it_brought_or_begins_one_that_is_always_the_same() {
+        let mut record = record("lowland.request.a.b.posted", b"{}");
+        let trace = |record: &Record| Incoming::read(record, 1).unwrap().job_trace(Sampling::default());
+        let own = trace(&record);
+        assert_eq!(own, trace(&record));
+        assert_eq!(own.trace(), EventId::of_record("REQUESTS", 7).bytes());
+        assert!(own.is_sampled());
+        record.headers.set(header::TRACEPARENT, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+        let brought = trace(&record);
+        assert_eq!(brought.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(brought.span_id(), own.span_id());
+        assert!(!brought.is_sampled(), "whoever sent it does not record it");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod config;
 pub mod decide;
 pub mod desk;
 pub mod facts;
+pub mod figures;
 pub mod incoming;
 pub mod key;
 pub mod lifecycle;
@@ -19,18 +20,20 @@ pub mod placement;
 pub mod queue;
 pub mod shell;
 pub mod state;
+pub mod trace;
 
 #[cfg(test)]
 mod given;
 
 pub use config::Config;
-use lowland_host::{Error, Host, Service, Settings, clock};
+use lowland_host::{Error, Host, Service, Settings};
 
 /// The scheduler as a service.
 pub struct Scheduler;
 
 impl Service for Scheduler {
     const NAME: &'static str = "scheduler";
+    const BEATS: bool = true;
     type Config = Config;
 
     fn config(settings: &mut Settings) -> Config {
@@ -38,6 +41,7 @@ impl Service for Scheduler {
     }
 
     async fn serve(host: Host, config: Config) -> Result<(), Error> {
-        shell::run(host, config, clock::now).await
+        let clock = host.clock.clone();
+        shell::run(host, config, move || clock.now()).await
     }
 }

@@ -8,7 +8,7 @@ use lowland_events::{
     log::{AppendError, SharedLog},
     stream,
 };
-use lowland_host::{Host, clock};
+use lowland_host::{Clock, Host};
 
 use crate::job::{Assignment, Standing, standing};
 
@@ -24,6 +24,7 @@ const HEADERS_BYTES: usize = 4096;
 pub(crate) struct Bus {
     pub(crate) log: SharedLog,
     pub(crate) source: Arc<str>,
+    pub(crate) clock: Clock,
 }
 
 /// What became of a guarded append to a job.
@@ -39,7 +40,7 @@ pub(crate) enum Verdict {
 
 impl Bus {
     pub(crate) fn of(host: &Host) -> Self {
-        Self { log: host.log.clone(), source: host.source().into() }
+        Self { log: host.log.clone(), source: host.source().into(), clock: host.clock.clone() }
     }
 
     /// Largest body of an event, in bytes.
@@ -50,7 +51,7 @@ impl Bus {
     /// Appends an event of the job while it is this attempt's, and moves `tip`, the sequence of the job's last event. Asks
     /// again until there is an answer.
     pub(crate) async fn append(&self, of: &Assignment, event: JobEvent, tip: &mut u64) -> Verdict {
-        let draft = of.event(event, &self.source, clock::now());
+        let draft = of.event(event, &self.source, self.clock.now());
         loop {
             match self.log.append(draft.entry_after(*tip)).await {
                 Ok(appended) => {

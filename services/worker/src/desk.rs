@@ -1,29 +1,27 @@
 //! The worker's desk: takes what comes, gives each job a task, announces instances, and clears up at the end.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lowland_events::{
-    Draft, Event, Subject,
+    Draft, Event, Subject, TraceContext,
     id::InstanceId,
     instance::{Ready, Stopped},
     log::{AppendError, Entry},
 };
-use lowland_host::{Error, Host, clock};
+use lowland_host::{Error, Host};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
+use tracing::Instrument as _;
 
 use crate::{
     Config,
     attempt::Attempt,
     bus::{Bus, wait_after},
     engine::{Engine, Model},
+    figures::ModelFigures,
     job::{Assignment, Key},
     mail::Mail,
     roster::{Command, Order, Roster},
@@ -46,7 +44,7 @@ pub(crate) struct Desk {
     bus: Bus,
     roster: Roster,
     engines: BTreeMap<InstanceId, Arc<dyn Engine>>,
-    orders: HashMap<Key, (u32, watch::Sender<Order>)>,
+    orders: BTreeMap<Key, (u32, watch::Sender<Order>)>,
     jobs: JoinSet<(Key, u32)>,
     instances: u32,
     stopping: bool,
@@ -60,7 +58,7 @@ impl Desk {
             config,
             roster: Roster::default(),
             engines: BTreeMap::new(),
-            orders: HashMap::new(),
+            orders: BTreeMap::new(),
             jobs: JoinSet::new(),
             instances: 0,
             stopping: false,
@@ -84,11 +82,10 @@ impl Desk {
         let mut loading = true;
         loop {
             tokio::select! {
+                // In this order, so that every run is the same: engines are few and jobs bounded by their slots, so neither
+                // keeps the mail waiting for long.
+                biased;
                 () = stop.cancelled() => return Ok(()),
-                event = mail.next() => {
-                    let commands = self.roster.take(&event);
-                    self.obey_all(commands).await?;
-                }
                 Some(ended) = self.jobs.join_next() => self.ended(ended)?,
                 engine = loaded.recv(), if loading => match engine {
                     Some(Ok(engine)) => self.announce(engine).await,
@@ -99,6 +96,10 @@ impl Desk {
                     }
                     None => return Err(Error::Other(problems.join("\n"))),
                 },
+                event = mail.next() => {
+                    let commands = self.roster.take(&event);
+                    self.obey_all(commands).await?;
+                }
             }
         }
     }
@@ -132,17 +133,20 @@ impl Desk {
 
     fn begin(&mut self, of: Assignment) {
         let Some(engine) = self.engines.get(&of.assigned.instance).cloned() else { return };
-        tracing::debug!(account = %of.key.0, job = %of.key.1, attempt = of.attempt(), "assigned");
+        let about = about(&of);
+        about.in_scope(|| tracing::debug!("assigned"));
         let (key, attempt) = (of.key.clone(), of.attempt());
         let first = if self.stopping { Order::Stop } else { Order::Proceed };
         let (order, orders) = watch::channel(first);
         self.orders.insert(key.clone(), (attempt, order));
-        let attempt_at_job = Attempt::new(self.bus.clone(), of, engine, orders, self.host.figures.clone());
-        self.jobs.spawn(async move {
+        let figures = ModelFigures::of(&self.host.figures, engine.model().id.as_str());
+        let tracer = self.host.tracer.clone();
+        let attempt_at_job = Attempt::new(self.bus.clone(), of, engine, orders, figures, tracer);
+        let work = async move {
             attempt_at_job.run().await;
             (key, attempt)
-        });
-        self.count();
+        };
+        self.jobs.spawn(work.instrument(about));
     }
 
     fn tell(&self, key: &Key, order: &Order) {
@@ -169,15 +173,10 @@ impl Desk {
             }
             Err(fault) => tracing::error!(%fault, "a job's task failed"),
         }
-        self.count();
         match self.engines.values().find(|engine| !engine.is_alive()) {
             Some(dead) => Err(Error::Other(format!("the engine of model {} has died", dead.model().id))),
             None => Ok(()),
         }
-    }
-
-    fn count(&self) {
-        self.host.figures.gauge("jobs_running").set(i64::try_from(self.jobs.len()).unwrap_or(i64::MAX));
     }
 
     /// Says that the engine takes jobs, under a name that was never used before.
@@ -191,9 +190,13 @@ impl Desk {
             self.engines.insert(instance.clone(), Arc::clone(&engine));
             let ready = self.draft(&engine, &instance, "ready", self.ready(engine.model()));
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 said = self.say(&ready, ready.entry_after(0)) => {
                     if said {
+                        let model = engine.model();
+                        let slots = ModelFigures::of(&self.host.figures, model.id.as_str()).slots;
+                        slots.set(model.slots.into());
                         return tracing::info!(%instance, model = %engine.model().id, "ready");
                     }
                 }
@@ -218,7 +221,7 @@ impl Desk {
 
     fn draft(&self, engine: &Arc<dyn Engine>, of: &InstanceId, name: &str, what: impl Into<Event>) -> Draft {
         let subject = Subject::instance(&engine.model().id, of, name);
-        Draft::new(subject, what, of.as_str(), &self.bus.source, clock::now())
+        Draft::new(subject, what, of.as_str(), &self.bus.source, self.bus.clock.now())
     }
 
     /// Appends until there is an answer; says whether it is stored.
@@ -256,17 +259,24 @@ impl Desk {
     async fn end_jobs(&mut self, mail: &mut Mail) {
         while !self.jobs.is_empty() {
             let outcome = tokio::select! {
+                biased;
+                Some(ended) = self.jobs.join_next() => self.ended(ended),
                 event = mail.next() => {
                     let commands = self.roster.take(&event);
                     self.obey_all(commands).await
                 }
-                Some(ended) = self.jobs.join_next() => self.ended(ended),
             };
             if let Err(error) = outcome {
                 tracing::warn!(%error, "while stopping");
             }
         }
     }
+}
+
+/// What every log line about an attempt says, whatever the level.
+fn about(of: &Assignment) -> tracing::Span {
+    let trace_id = of.trace().map(TraceContext::trace_id);
+    tracing::error_span!("attempt", account = %of.key.0, job = %of.key.1, attempt = of.attempt(), trace_id)
 }
 
 /// `<worker>-<8 hex of the process>-<number>`: the process is never used twice, so neither is this.

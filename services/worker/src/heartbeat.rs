@@ -1,56 +1,27 @@
-//! The process's sign of life: its figures, twice a second, on the stream of measurements.
+//! The process's sign of life, twice a second, on the stream of measurements; its figures go with every fourth.
 
-use std::{sync::Arc, time::Duration};
-
-use lowland_events::{Draft, Event, Subject, log::AppendError, metric, stream};
-use lowland_host::{Host, clock};
-use tokio::{sync::Semaphore, time::Instant};
+use lowland_events::log::AppendError;
+use lowland_host::{Host, health::Health, sampler};
 
 /// Time from one heartbeat to the next: a lease outlasts three that go missing.
 pub const HEARTBEAT_MS: u64 = 500;
-/// Heartbeats that may be under way: a bus that is slow to answer must not delay the next.
-const UNDER_WAY_MAX: usize = 4;
 
 /// Why a process that nobody hears is not ready.
 const UNHEARD: &str = "the bus does not answer";
 
 /// Beats until it is dropped.
 pub(crate) async fn beat(host: Host) {
-    let began = Instant::now();
-    let free = Arc::new(Semaphore::new(UNDER_WAY_MAX));
-    let mut ticks = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    for number in 0_u64.. {
-        ticks.tick().await;
-        let Ok(place) = Arc::clone(&free).try_acquire_owned() else { continue };
-        let uptime_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (host, sampled) = (host.clone(), host.figures.sample(uptime_ms));
-        tokio::spawn(async move {
-            send(&host, sampled, number).await;
-            drop(place);
-        });
-    }
+    let health = host.health.clone();
+    sampler::beat(host, HEARTBEAT_MS, move |outcome| note(&health, &outcome)).await;
 }
 
-async fn send(host: &Host, sampled: metric::Sampled, number: u64) {
-    let subject = Subject::metric(&host.service, &host.instance, "sampled");
-    let event: Event = sampled.into();
-    let cause = format!("{}/{number}", host.instance);
-    let draft = Draft::new(subject, event, &cause, &host.source(), clock::now());
-    match host.log.append(draft.entry()).await {
-        Ok(_) if host.health.problem().as_deref() == Some(UNHEARD) => host.health.ready(),
-        Ok(_) => {}
-        // It lives in the server's memory, and goes with it; the next beat finds it.
-        Err(AppendError::NoStream(_)) => {
-            if let Err(error) = host.log.ensure(&stream::metrics()).await {
-                tracing::debug!(%error, "making the stream of measurements");
-            }
-        }
-        Err(error) => {
-            tracing::debug!(%error, "a heartbeat went missing");
-            if host.health.problem().is_none() {
-                host.health.not_ready(UNHEARD);
-            }
-        }
+/// A process that nobody hears gets no jobs: it is not ready, whatever else it is.
+fn note(health: &Health, outcome: &sampler::Outcome<'_>) {
+    match outcome {
+        Ok(()) if health.problem().as_deref() == Some(UNHEARD) => health.ready(),
+        // Its stream went with the server, and is made again by the sampler.
+        Ok(()) | Err(AppendError::NoStream(_)) => {}
+        Err(_) if health.problem().is_none() => health.not_ready(UNHEARD),
+        Err(_) => {}
     }
 }

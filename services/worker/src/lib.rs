@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod engine;
+pub mod figures;
 pub mod job;
 pub mod publication;
 pub mod roster;
@@ -19,12 +20,9 @@ mod publisher;
 
 use std::sync::Arc;
 
-use lowland_events::{
-    log::{self, SharedLog},
-    stream,
-};
-use lowland_host::{Error, Host, Service, Settings};
-use tokio::{sync::mpsc, task::AbortHandle};
+use lowland_events::{log, stream};
+use lowland_host::{Error, Host, Service, Settings, sampler::Sampling};
+use tokio::sync::mpsc;
 
 pub use config::{Config, Source};
 pub use heartbeat::HEARTBEAT_MS;
@@ -39,6 +37,7 @@ pub struct Worker;
 
 impl Service for Worker {
     const NAME: &'static str = "worker";
+    const BEATS: bool = true;
     type Config = Config;
 
     fn config(settings: &mut Settings) -> Config {
@@ -46,32 +45,43 @@ impl Service for Worker {
     }
 
     async fn serve(host: Host, config: Config) -> Result<(), Error> {
-        host.health.not_ready("connecting");
-        let stop = host.stop.clone();
-        let mail = tokio::select! {
-            mail = begin(&host.log, &config) => mail?,
-            () = stop.cancelled() => return Ok(()),
-        };
-        let _beating = Beating(tokio::spawn(heartbeat::beat(host.clone())).abort_handle());
-        host.health.not_ready("loading models");
-        let loaded = load(config.clone());
-        Desk::new(host, config).serve(mail, loaded).await
+        work(host, config, load).await
     }
 }
 
-/// Stops the heartbeat when the worker has ended.
-struct Beating(AbortHandle);
-
-impl Drop for Beating {
-    fn drop(&mut self) {
-        self.0.abort();
+impl Worker {
+    /// Serves with engines that are there already, in place of those that the settings name.
+    pub async fn serve_engines(
+        host: Host,
+        config: Config,
+        engines: Vec<Arc<dyn Engine>>,
+    ) -> Result<(), Error> {
+        work(host, config, |_| at_hand(engines)).await
     }
+}
+
+async fn work(
+    host: Host,
+    config: Config,
+    load: impl FnOnce(Config) -> mpsc::Receiver<Loaded>,
+) -> Result<(), Error> {
+    host.health.not_ready("connecting");
+    let stop = host.stop.clone();
+    let mail = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        mail = begin(&host, &config) => mail?,
+    };
+    let _beating = Sampling::of(heartbeat::beat(host.clone()));
+    host.health.not_ready("loading models");
+    let loaded = load(config.clone());
+    Desk::new(host, config).serve(mail, loaded).await
 }
 
 /// Makes the streams that live in the server's memory, and follows what is addressed to this worker.
-async fn begin(log: &SharedLog, config: &Config) -> Result<Mail, Error> {
+async fn begin(host: &Host, config: &Config) -> Result<Mail, Error> {
     loop {
-        match prepare(log, config).await {
+        match prepare(host, config).await {
             Ok(mail) => return Ok(mail),
             Err(error @ log::Error::Clash { .. }) => return Err(error.into()),
             Err(error) => {
@@ -82,10 +92,10 @@ async fn begin(log: &SharedLog, config: &Config) -> Result<Mail, Error> {
     }
 }
 
-async fn prepare(log: &SharedLog, config: &Config) -> Result<Mail, log::Error> {
-    log.ensure(&stream::tokens()).await?;
-    log.ensure(&stream::metrics()).await?;
-    Mail::open(log, &config.worker).await
+async fn prepare(host: &Host, config: &Config) -> Result<Mail, log::Error> {
+    host.log.ensure(&stream::tokens()).await?;
+    host.log.ensure(&stream::metrics()).await?;
+    Mail::open(&host.log, &config.worker, host.figures.bound("mail")).await
 }
 
 /// Loads one model after the other, on a thread of its own.
@@ -99,6 +109,14 @@ fn load(config: Config) -> mpsc::Receiver<Loaded> {
         }
     });
     engines
+}
+
+fn at_hand(engines: Vec<Arc<dyn Engine>>) -> mpsc::Receiver<Loaded> {
+    let (loaded, receiver) = mpsc::channel(engines.len().max(1));
+    for engine in engines {
+        loaded.try_send(Ok(engine)).expect("there is room for each");
+    }
+    receiver
 }
 
 fn open(source: &Source, config: &Config) -> Loaded {

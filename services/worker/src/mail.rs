@@ -10,6 +10,7 @@ use lowland_events::{
     log::{Error, Follow, SharedLog, Start},
     stream,
 };
+use lowland_host::figures::Counter;
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use crate::bus::RETRY_WAIT;
@@ -25,7 +26,7 @@ pub(crate) struct Mail {
 
 impl Mail {
     /// Follows from now on; returns once nothing that is stored afterwards can be missed.
-    pub(crate) async fn open(log: &SharedLog, worker: &WorkerId) -> Result<Self, Error> {
+    pub(crate) async fn open(log: &SharedLog, worker: &WorkerId, full: Counter) -> Result<Self, Error> {
         let filters = [
             Filter::for_worker(Domain::Job, "assigned", worker),
             Filter::for_worker(Domain::Job, "cancel_requested", worker),
@@ -37,7 +38,8 @@ impl Mail {
             filters.iter().map(|filter| open(log, filter, Start::New)).collect();
         let opened: Vec<_> = opening.collect().await;
         for (filter, follow) in opened.into_iter().collect::<Result<Vec<_>, Error>>()? {
-            followers.spawn(deliver(log.clone(), filter, follow, sender.clone()));
+            let to = To { sender: sender.clone(), full: full.clone() };
+            followers.spawn(deliver(log.clone(), filter, follow, to));
         }
         Ok(Self { events, _followers: followers })
     }
@@ -51,13 +53,29 @@ impl Mail {
     }
 }
 
+/// Where followers put what came.
+struct To {
+    sender: mpsc::Sender<Stored>,
+    full: Counter,
+}
+
+impl To {
+    /// Waits while as much waits already as may, and counts that.
+    async fn give(&self, event: Stored) -> Result<(), mpsc::error::SendError<Stored>> {
+        if self.sender.capacity() == 0 {
+            self.full.add(1);
+        }
+        self.sender.send(event).await
+    }
+}
+
 async fn open(log: &SharedLog, filter: &Filter, start: Start) -> Result<(Filter, Box<dyn Follow>), Error> {
     let follow = log.follow(stream::LOG, std::slice::from_ref(filter), start).await?;
     Ok((filter.clone(), follow))
 }
 
 /// Hands on what comes, and follows anew where it left off should following fail.
-async fn deliver(log: SharedLog, filter: Filter, mut follow: Box<dyn Follow>, to: mpsc::Sender<Stored>) {
+async fn deliver(log: SharedLog, filter: Filter, mut follow: Box<dyn Follow>, to: To) {
     let mut next = None;
     loop {
         match follow.next().await {
@@ -65,7 +83,7 @@ async fn deliver(log: SharedLog, filter: Filter, mut follow: Box<dyn Follow>, to
                 next = Some(record.sequence + 1);
                 match Stored::try_from(&record) {
                     Ok(event) => {
-                        if to.send(event).await.is_err() {
+                        if to.give(event).await.is_err() {
                             return;
                         }
                     }

@@ -9,7 +9,6 @@ use lowland_events::{
     stream,
     token::{self, Published},
 };
-use lowland_host::clock;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
@@ -101,7 +100,7 @@ impl Line {
     }
 
     async fn append(&self, ordinal: u32, after: u64, record: Published) -> Answer {
-        let draft = self.of.tokens(record, ordinal, &self.bus.source, clock::now());
+        let draft = self.of.tokens(record, ordinal, &self.bus.source, self.bus.clock.now());
         match self.bus.log.append(draft.entry_after(after)).await {
             Ok(appended) => Answer::Stored(appended.sequence),
             Err(AppendError::Conflict { .. }) => Answer::Conflict,

@@ -27,6 +27,8 @@ pub struct Job {
     pub resumed_tokens: u32,
     /// Whether an attempt is under way.
     live: bool,
+    /// The last attempt that has begun.
+    begun: u32,
     /// Its end.
     pub end: Option<End>,
 }
@@ -72,6 +74,8 @@ impl Job {
             }
             Event::Started(body) => {
                 self.fenced(key, body.attempt);
+                assert!(self.begun < body.attempt, "{key:?}: attempt {} begins twice: {all:?}", body.attempt);
+                self.begun = body.attempt;
                 self.resumed_tokens = self.resumed_tokens.max(body.resumed_tokens);
             }
             Event::AttemptFailed(body) => {
@@ -100,7 +104,13 @@ impl Job {
             Event::Cancelled(body) => (body.usage.clone(), String::new(), None),
             Event::Expired(body) => (body.usage.clone(), String::new(), None),
             Event::Rejected(body) => {
-                assert!(self.held.is_none(), "{key:?} is rejected after it was held: {:?}", self.names);
+                // What only a tokenizer finds wrong is found by an attempt.
+                let found = self.lost > 0 && !self.live;
+                assert!(
+                    self.held.is_none() || found,
+                    "{key:?} is rejected after it was held: {:?}",
+                    self.names
+                );
                 (Usage::default(), String::new(), Some(body.problem.code))
             }
             other => panic!("{key:?}: {other:?} is no end"),

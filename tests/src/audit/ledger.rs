@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lowland_events::{
-    account::{Charged, Event, HoldPlaced, HoldReleased, Posting},
+    account::{ChargeLine, Charged, Event, HoldPlaced, HoldReleased, Posting},
     meter::{Rates, Usage},
 };
 
@@ -100,6 +100,8 @@ impl Ledger {
         assert_eq!((body.waived.0, &body.outcome), (price - body.amount.0, &end.name), "{key:?}");
         let listed = Usage::of(body.lines.iter().map(|line| (line.meter, line.quantity)));
         assert_eq!(listed, end.usage, "{key:?} is charged for what was delivered");
+        let at = |line: &ChargeLine| hold.rates.0.get(&line.meter) == Some(&line.rate);
+        assert!(body.lines.iter().all(at), "{key:?} is charged at the rates of its hold: {body:?}");
         let left = hold.left.unwrap_or_else(|| panic!("{key:?} is charged after its hold was closed"));
         let rest = left - body.amount.0;
         hold.left = (rest > 0).then_some(rest);

@@ -4,6 +4,8 @@
 mod jobs;
 mod ledger;
 mod prices;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -153,6 +155,12 @@ impl Audit {
             self.ledger.paid(key, job);
         }
         assert_eq!(self.topups, self.ledger.topups, "each top-up is entered, once");
+    }
+
+    /// What was entered for a top-up.
+    #[must_use]
+    pub fn topup(&self, key: &Key) -> Option<i128> {
+        self.ledger.topups.get(key).copied()
     }
 
     /// Holds that `job` of `account` ended as `outcome` and was paid for once; gives what it had delivered.

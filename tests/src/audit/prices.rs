@@ -33,10 +33,9 @@ impl Prices {
     }
 
     /// The version in force at `time`, and what `model` costs by it.
-    fn of(&self, model: &str, time: Time) -> (&str, &BTreeMap<String, i128>) {
+    fn of(&self, model: &str, time: Time) -> (&str, BTreeMap<String, i128>) {
         let (_, version) = self.0.range(..=time).next_back().expect("a version is in force");
-        let rates = version.models.get(model).or_else(|| version.models.get("*"));
-        (&version.id, rates.unwrap_or_else(|| panic!("{model} has a price")))
+        (&version.id, version.of(model))
     }
 
     /// Holds that a job of `model` submitted at `time` has the version and the rates that were in force.
@@ -48,11 +47,26 @@ impl Prices {
         assert_eq!(wanted, version, "the version in force at {time}");
         let told: BTreeMap<String, i128> =
             rates.0.iter().map(|(meter, rate)| (name(*meter).to_owned(), rate.0)).collect();
-        assert_eq!(own, &told, "the rates of {model} by version {version}");
+        assert_eq!(own, told, "the rates of {model} by version {version}");
     }
 }
 
 impl Version {
+    /// As the sample says: a model's own rates, those of `*` for what it does not set itself, and a cached token costs
+    /// what an input token of the same table costs where nothing else is said.
+    fn of(&self, model: &str) -> BTreeMap<String, i128> {
+        let table = |name: &str| {
+            let mut rates = self.models.get(name).cloned().unwrap_or_default();
+            if let Some(input) = rates.get("input_tokens").copied() {
+                rates.entry("cached_tokens".to_owned()).or_insert(input);
+            }
+            rates
+        };
+        let mut rates = table("*");
+        rates.extend(table(model));
+        rates
+    }
+
     fn read(version: &Value) -> Self {
         let rates = |rates: &Value| {
             let rates = rates.as_table().expect("rates are a table").iter();
@@ -134,6 +148,16 @@ mod tests {
         let prices = Prices::read(book);
         let at = |day: &str| format!("2026-{day}T00:00:00Z").parse::<Time>().unwrap();
         assert_eq!(prices.of("m", at("01-31")).0, "a");
-        assert_eq!(prices.of("m", at("02-01")), ("b", &[("output_tokens".to_owned(), 2_000_000)].into()));
+        assert_eq!(prices.of("m", at("02-01")), ("b", [("output_tokens".to_owned(), 2_000_000)].into()));
+    }
+
+    #[test]
+    fn what_a_model_does_not_set_is_the_stars() {
+        let book = "[[version]]\nid = \"a\"\neffective = \"2026-01-01T00:00:00Z\"\n[version.models.m]\ninput_tokens = \"2\"\n\
+                    [version.models.\"*\"]\ninput_tokens = \"7\"\ncached_tokens = \"0.5\"\noutput_tokens = \"9\"\n";
+        let prices = Prices::read(book);
+        let (_, rates) = prices.of("m", "2026-01-02T00:00:00Z".parse().unwrap());
+        assert_eq!(rates["output_tokens"], 9_000_000);
+        assert_eq!(rates["cached_tokens"], 2_000_000, "as its own input, not as the star's");
     }
 }

@@ -1,7 +1,7 @@
 //! The log on NATS JetStream.
 //!
 //! [`line`](self) is the connection: a question and its answer, with whatever can go wrong between the two. On it rest
-//! `configure` (streams), `publish` and `readback` (appending), `fetch` (reading), `pull` with `follow` and `consume`
+//! `configure` (streams), `publish` and `readback` (appending), `group` (putting appends together), `fetch` (reading), `pull` with `follow` and `consume`
 //! (following and durable consumers). `message` and `api` know how the server spells things.
 
 mod api;
@@ -10,6 +10,7 @@ mod connect;
 mod consume;
 mod fetch;
 mod follow;
+mod group;
 mod line;
 mod message;
 mod publish;
@@ -25,18 +26,16 @@ use super::{
     AppendError, Appended, Consume, ConsumeSettings, Entry, Error, Extent, Follow, Log, Record, Start,
 };
 use crate::{stream::StreamSpec, subject::Filter};
+use group::Grouping;
 use line::Line;
 
 pub use connect::{Connection, Credentials};
-
-/// Batches of one process under way at once; the server takes 50 a stream.
-const BATCHES_AT_ONCE: usize = 16;
 
 /// The log on a NATS server with JetStream; clones share one connection.
 #[derive(Clone)]
 pub struct JetStreamLog {
     line: Arc<Line>,
-    batches: Arc<tokio::sync::Semaphore>,
+    appends: Grouping,
 }
 
 impl JetStreamLog {
@@ -60,7 +59,7 @@ impl JetStreamLog {
     }
 
     fn on(line: Arc<Line>) -> Self {
-        Self { line, batches: Arc::new(tokio::sync::Semaphore::new(BATCHES_AT_ONCE)) }
+        Self { appends: Grouping::over(line.clone()), line }
     }
 }
 
@@ -70,17 +69,24 @@ impl Log for JetStreamLog {
         self.line.client().max_payload()
     }
 
+    fn reconnects(&self) -> u64 {
+        self.line.connects().saturating_sub(1)
+    }
+
     async fn ensure(&self, spec: &StreamSpec) -> Result<(), Error> {
         configure::ensure(&self.line, spec).await
     }
 
     async fn append(&self, entry: Entry) -> Result<Appended, AppendError> {
-        publish::one(&self.line, entry).await
+        self.appends.append(vec![entry]).await
     }
 
     async fn append_batch(&self, entries: Vec<Entry>) -> Result<Appended, AppendError> {
-        let _permit = self.batches.acquire().await.expect("the semaphore is never closed");
-        publish::batch(&self.line, entries).await
+        self.appends.append(entries).await
+    }
+
+    async fn append_all(&self, units: Vec<Vec<Entry>>) -> Vec<Result<Appended, AppendError>> {
+        self.appends.append_all(units).await
     }
 
     async fn last(&self, stream: &str, filter: &Filter) -> Result<Option<Record>, Error> {

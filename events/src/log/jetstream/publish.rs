@@ -70,16 +70,30 @@ pub(super) async fn batch(line: &Line, entries: Vec<Entry>) -> Result<Appended, 
         }
         _ => {}
     }
+    insist(line, &entries, true).await
+}
+
+/// Appends several batches as one. A conflict may be a repetition of some of them: that is seen when each is appended
+/// by itself, so only a repetition of this very try is looked for.
+pub(super) async fn group(line: &Line, entries: &[Entry]) -> Result<Appended, AppendError> {
+    insist(line, entries, false).await
+}
+
+async fn insist(line: &Line, entries: &[Entry], mut may_be_stored: bool) -> Result<Appended, AppendError> {
     let mut tries = Tries::default();
     loop {
-        match judge(send_batch(line, &entries).await, &entries[0].subject) {
+        match judge(send_batch(line, entries).await, &entries[0].subject) {
             Ok(appended) => return Ok(appended),
             Err(Verdict::Fail(error)) => return Err(error),
+            Err(Verdict::LookBack(_, said)) if !may_be_stored => {
+                return Err(AppendError::Conflict { detail: said.to_string() });
+            }
             Err(Verdict::LookBack(stream, said)) => {
-                let stored = readback::batch(line, &stream, &entries).await?;
+                let stored = readback::batch(line, &stream, entries).await?;
                 return stored.ok_or_else(|| AppendError::Conflict { detail: said.to_string() });
             }
             Err(Verdict::Repeat(error)) => {
+                may_be_stored = true;
                 if !tries.again().await {
                     return Err(error);
                 }

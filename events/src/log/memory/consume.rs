@@ -1,9 +1,9 @@
 //! Durable consumers in memory: what is delivered and not acknowledged comes again when its time is up.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use super::{NAP_MAX, Now, Shared, state::State, stored::Stream};
 use crate::{
@@ -68,7 +68,6 @@ pub(super) struct MemoryConsume {
     place: Place,
     filters: Vec<Filter>,
     settings: ConsumeSettings,
-    changes: watch::Receiver<u64>,
     told: bool,
 }
 
@@ -98,9 +97,8 @@ impl MemoryConsume {
         filters: &[Filter],
         settings: ConsumeSettings,
     ) -> Result<Self, Error> {
-        let changes = shared.changes.subscribe();
         let place = Place { shared, key: (stream.to_owned(), durable.to_owned()) };
-        let consume = Self { place, filters: filters.to_vec(), settings, changes, told: false };
+        let consume = Self { place, filters: filters.to_vec(), settings, told: false };
         consume.make()?;
         consume.place.durable(|durable, _| {
             durable.filters = filters.to_vec();
@@ -142,8 +140,10 @@ impl MemoryConsume {
 #[async_trait]
 impl Consume for MemoryConsume {
     async fn next(&mut self) -> Result<Delivery, Error> {
+        let shared = self.place.shared.clone();
         loop {
-            self.changes.mark_unchanged();
+            let mut changed = pin!(shared.changes.notified());
+            changed.as_mut().enable();
             let until = match self.offer() {
                 Ok(Offer::Message(record, delivered)) => {
                     let ack = Box::new(Ack { place: self.place.clone(), sequence: record.sequence });
@@ -159,7 +159,7 @@ impl Consume for MemoryConsume {
                 }
                 Err(_) => Instant::now() + NAP_MAX,
             };
-            let _ = tokio::time::timeout_at(until, self.changes.changed()).await;
+            let _ = tokio::time::timeout_at(until, changed).await;
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Following a stream in memory: a position, and a sleep while there is nothing beyond it.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use super::Shared;
 use crate::{
@@ -14,7 +13,6 @@ use crate::{
 /// A follower.
 pub(super) struct MemoryFollow {
     shared: Arc<Shared>,
-    changes: watch::Receiver<u64>,
     stream: String,
     filters: Vec<Filter>,
     incarnation: u64,
@@ -31,7 +29,6 @@ impl MemoryFollow {
         filters: &[Filter],
         start: Start,
     ) -> Result<Self, Error> {
-        let changes = shared.changes.subscribe();
         let (incarnation, position, target) = shared.look(|state, _| {
             let stream = state.stream(stream)?;
             let position = match start {
@@ -43,7 +40,6 @@ impl MemoryFollow {
         })?;
         Ok(Self {
             shared,
-            changes,
             stream: stream.to_owned(),
             filters: filters.to_vec(),
             incarnation,
@@ -80,8 +76,10 @@ impl MemoryFollow {
 #[async_trait]
 impl Follow for MemoryFollow {
     async fn next(&mut self) -> Result<Record, Error> {
+        let shared = self.shared.clone();
         loop {
-            self.changes.mark_unchanged();
+            let mut changed = pin!(shared.changes.notified());
+            changed.as_mut().enable();
             match self.take() {
                 Ok(Some(record)) => return Ok(record),
                 Err(error) if !self.told => {
@@ -90,8 +88,7 @@ impl Follow for MemoryFollow {
                 }
                 Ok(None) | Err(_) => {}
             }
-            let changed = self.changes.changed().await;
-            changed.expect("the log outlives its followers: they hold it");
+            changed.await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! The log in this process's memory: complete, for tests and simulations. It runs under tokio's paused clock.
 //!
-//! [`state`] is all that it knows, changed under one lock; what waits (followers, consumers) sleeps on a counter of
-//! changes. [`Faults`] make it behave as badly as a network does.
+//! [`state`] is all that it knows, changed under one lock; what waits (followers, consumers) is woken by
+//! every change. [`Faults`] make it behave as badly as a network does.
 
 mod consume;
 mod follow;
@@ -14,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     AppendError, Appended, Consume, ConsumeSettings, Entry, Error, Extent, Follow, Log, Record, Start,
@@ -35,8 +35,8 @@ pub struct MemoryLog {
 /// What every clone, follower and consumer holds.
 struct Shared {
     state: Mutex<State>,
-    /// Counts changes, to wake those who wait.
-    changes: watch::Sender<u64>,
+    /// Wakes those who wait, in the order in which they came: a run under a paused clock can be repeated.
+    changes: Notify,
     began: Instant,
     began_at: Time,
 }
@@ -70,7 +70,7 @@ impl MemoryLog {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::default(),
-                changes: watch::Sender::new(0),
+                changes: Notify::new(),
                 began: Instant::now(),
                 began_at: time,
             }),
@@ -111,7 +111,7 @@ impl Shared {
     /// Changes the state, and wakes those who wait.
     fn change<T>(&self, change: impl FnOnce(&mut State, Now) -> T) -> T {
         let outcome = self.look(change);
-        self.changes.send_modify(|changes| *changes += 1);
+        self.changes.notify_waiters();
         outcome
     }
 }

@@ -1,6 +1,7 @@
 //! The view as text and as cells of tables. Pure.
 
 use comfy_table::{Table, presets};
+use lowland_events::Money;
 
 use super::view::{AccountRow, Health, Latency, ModelRow, Percentiles, ProcessRow, Totals, View};
 
@@ -113,7 +114,7 @@ impl Health {
 impl AccountRow {
     /// Its cells.
     pub fn cells(&self) -> Vec<String> {
-        let amounts = [self.spent, self.set_aside, self.available].map(lowland_events::Money::to_units);
+        let amounts = [self.spent, self.set_aside, self.available].map(Money::to_units);
         std::iter::once(self.account.clone()).chain(amounts).chain([self.charges.to_string()]).collect()
     }
 }

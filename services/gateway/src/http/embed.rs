@@ -28,7 +28,7 @@ pub(super) async fn embeddings(
     match read(&app, &caller, &headers, body).await {
         Ok((permit, embedding, wish)) => {
             let key = Key { job: wish.job(&caller.account), account: caller.account };
-            about(&key.job, answer(&app, permit, &key, embedding, wish).await)
+            about(&key, answer(&app, permit, &key, embedding, wish).await)
         }
         Err(error) => error.into_response(),
     }

@@ -10,6 +10,7 @@ use axum::{
     },
 };
 use futures::stream;
+use lowland_host::figures::Held;
 use serde_json::Value;
 
 use super::session::Session;
@@ -35,12 +36,14 @@ pub(super) struct Feed {
     aliases: Aliases,
     events: VecDeque<Event>,
     over: bool,
+    _open: Held,
 }
 
 impl Feed {
     /// The events of `session`; the first one says who speaks, unless the caller has that already.
     pub(super) fn new(session: Session, chunks: Chunks, aliases: Aliases, opened: bool) -> Self {
-        let mut feed = Self { session, chunks, aliases, events: VecDeque::new(), over: false };
+        let open = session.stream_opens();
+        let mut feed = Self { session, chunks, aliases, events: VecDeque::new(), over: false, _open: open };
         if let Some(opening) = feed.chunks.opening().filter(|_| !opened) {
             feed.push(Position::default(), &opening);
         }

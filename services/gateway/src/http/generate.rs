@@ -9,7 +9,6 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
-use lowland_host::clock;
 use tokio::time::{Instant, timeout_at};
 
 use super::{App, about, auth::Caller, body, feed::Feed, session::Session, wish::Wish};
@@ -54,8 +53,8 @@ struct Asked {
 async fn serve(app: &App, caller: Caller, headers: &HeaderMap, body: Body, translate: Translate) -> Response {
     match read(app, caller, headers, body, translate).await {
         Ok(asked) => {
-            let job = asked.key.job.clone();
-            about(&job, answer(app, asked).await)
+            let key = asked.key.clone();
+            about(&key, answer(app, asked).await)
         }
         Err(error) => error.into_response(),
     }
@@ -82,7 +81,8 @@ async fn read(
 async fn answer(app: &App, asked: Asked) -> Result<Response, ApiError> {
     let Asked { permit, key, generation, wish } = asked;
     let Generation { posted, form, stream, aliases } = generation;
-    let head = Head { job: key.job.clone(), form, model: posted.model.clone(), created: clock::now() };
+    let head =
+        Head { job: key.job.clone(), form, model: posted.model.clone(), created: app.host.clock.now() };
     let Some(stream) = stream else {
         let session = Session::place(app, permit, &key, posted, wish, Interest::Job).await?;
         return whole(session, head, &aliases).await;

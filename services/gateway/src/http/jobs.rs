@@ -101,7 +101,7 @@ pub(super) async fn stream(
     let stream = Stream { include_usage };
     let mut feed = Feed::new(session, Chunks::new(head, stream), Aliases::default(), shown.is_some());
     early.into_iter().for_each(|update| feed.take(Ok(update)));
-    Ok(about(&key.job, feed.into_response(app.config.keep_alive)))
+    Ok(about(&key, feed.into_response(app.config.keep_alive)))
 }
 
 fn key(caller: Caller, job: JobPath) -> Result<Key, ApiError> {

@@ -2,12 +2,14 @@
 
 mod auth;
 mod body;
+mod counting;
 mod embed;
 mod feed;
 mod generate;
 mod jobs;
 mod meta;
 mod session;
+pub(crate) mod trace;
 mod wish;
 
 use std::sync::Arc;
@@ -16,16 +18,23 @@ use axum::{
     Router,
     extract::Request,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use lowland_events::id::JobId;
-use lowland_host::{Host, telemetry::Counter};
+use lowland_host::{Host, figures::Counter};
 use tokio::sync::watch;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::{
-    config::Config, departure::Departures, desk::Desk, error::ApiError, hub::Hub, keys::Keys, limit::Limits,
+    config::Config,
+    departure::Departures,
+    desk::Desk,
+    error::ApiError,
+    figures::Counted,
+    hub::{Hub, Key},
+    keys::Keys,
+    limit::Limits,
     models::Models,
 };
 
@@ -52,6 +61,7 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) keys: watch::Receiver<Keys>,
     pub(crate) models: watch::Receiver<Models>,
+    pub(crate) counted: Counted,
     pub(crate) bodies_too_large: Counter,
 }
 
@@ -87,12 +97,15 @@ pub fn table() -> Vec<Route> {
 /// The whole HTTP side.
 pub fn router(app: Arc<App>) -> Router {
     let cors = cors(&app.config.cors_origins);
+    let counting = axum::middleware::from_fn_with_state(app.clone(), counting::count);
     table()
         .into_iter()
         .fold(Router::new(), |router, route| router.route(route.path, route.answer))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), trace::traced))
         .layer(cors)
+        .layer(counting)
         .with_state(app)
 }
 
@@ -116,16 +129,17 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_origin(origin)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([JOB, REQUEST_ID, header::RETRY_AFTER])
+        .expose_headers([JOB, REQUEST_ID, trace::TRACERESPONSE, header::RETRY_AFTER])
         .max_age(std::time::Duration::from_secs(PREFLIGHT_AGE_SECONDS))
 }
 
 /// The same response, naming the job that it is about.
-fn about(job: &JobId, answer: impl IntoResponse) -> Response {
+fn about(key: &Key, answer: impl IntoResponse) -> Response {
     let mut response = answer.into_response();
-    if let Ok(value) = HeaderValue::from_str(job.as_str()) {
+    if let Ok(value) = HeaderValue::from_str(key.job.as_str()) {
         response.headers_mut().insert(JOB, value.clone());
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    response.extensions_mut().insert(trace::Account(key.account.clone()));
     response
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lowland_events::{Domain, Filter, Time, log, request::Posted, stream::LOG};
-use lowland_host::clock;
+use lowland_events::{Domain, Filter, Time, id::ModelId, log, request::Posted, stream::LOG};
+use lowland_host::{Clock, figures::Held};
 use tokio::time::Instant;
 
 use super::{App, wish::Wish};
@@ -11,6 +11,7 @@ use crate::{
     departure::Caller,
     desk::{self, Placed},
     error::ApiError,
+    figures::Counted,
     hub::{Interest, Key},
     limit::Permit,
     position::Position,
@@ -28,7 +29,45 @@ pub(super) struct Session {
     watch: Watch,
     caller: Caller,
     limit: Limit,
+    times: Times,
     _permit: Permit,
+}
+
+/// A request's times, as far as they are still to be counted.
+struct Times {
+    counted: Counted,
+    /// When it was posted; nothing for one that takes up what was posted before.
+    posted: Option<Instant>,
+    /// Whether a first text is still to be timed: of what comes whole it is not.
+    first: bool,
+}
+
+impl Times {
+    fn of_posted(app: &App, interest: Interest) -> Self {
+        let first = interest == Interest::JobAndTokens;
+        Self { counted: app.counted.clone(), posted: Some(Instant::now()), first }
+    }
+
+    fn of_resumed(app: &App) -> Self {
+        Self { counted: app.counted.clone(), posted: None, first: false }
+    }
+
+    /// Counts what an update says; a model's name is only used once admission knows it.
+    fn note(&mut self, model: Option<&ModelId>, update: &Update) {
+        let (Some(posted), Some(model)) = (self.posted, model) else { return };
+        match update {
+            Update::Progress => {}
+            Update::Delta(_) if !self.first => {}
+            Update::Delta(_) => {
+                self.first = false;
+                self.counted.first_token(model.as_str()).record_time(posted.elapsed());
+            }
+            Update::End(_) => {
+                self.posted = None;
+                self.counted.request_seconds(model.as_str()).record_time(posted.elapsed());
+            }
+        }
+    }
 }
 
 /// How long to wait for the job.
@@ -38,18 +77,20 @@ struct Limit {
     grace: Duration,
     /// Whether the job's own deadline is known.
     known: bool,
+    clock: Clock,
 }
 
 impl Limit {
     /// Until the job says its deadline, what the caller allows counts.
     fn allowed(app: &App, allowed_ms: Option<u64>) -> Self {
         let grace = app.config.answer_grace;
-        Self { by: after(allowed_ms.unwrap_or(DEADLINE_MS_DEFAULT)) + grace, grace, known: false }
+        let by = after(allowed_ms.unwrap_or(DEADLINE_MS_DEFAULT)) + grace;
+        Self { by, grace, known: false, clock: app.host.clock.clone() }
     }
 
     fn learn(&mut self, deadline: Time) {
         if !self.known {
-            self.by = after(deadline.ms_since(clock::now())) + self.grace;
+            self.by = after(deadline.ms_since(self.clock.now())) + self.grace;
             self.known = true;
         }
     }
@@ -69,6 +110,7 @@ impl Session {
         wish: Wish,
         interest: Interest,
     ) -> Result<Self, ApiError> {
+        tracing::Span::current().record("account", key.account.as_str()).record("job", key.job.as_str());
         let once = wish.idempotency_key.is_some();
         let watch = if once {
             Watch::resumed(&app.hub, &app.host.log, key, interest, Position::default())
@@ -77,9 +119,11 @@ impl Session {
         };
         let caller = app.departures.caller(key, wish.comes_back());
         let limit = Limit::allowed(app, posted.deadline_ms);
-        let mut session = Self { watch, caller, limit, _permit: permit };
-        let placed = app.desk.post(key, posted.clone(), once, wish.traceparent).await?;
+        let times = Times::of_posted(app, interest);
+        let mut session = Self { watch, caller, limit, times, _permit: permit };
+        let placed = app.desk.post(key, posted.clone(), once, wish.trace).await?;
         if once && placed == Placed::Before {
+            session.times.posted = None;
             let earlier = app.desk.posted(key).await?;
             if earlier.is_some_and(|earlier| earlier != posted) {
                 session.caller.leave_alone();
@@ -103,7 +147,8 @@ impl Session {
         if onlooker {
             caller.leave_alone();
         }
-        Ok(Self { watch, caller, limit: Limit::allowed(app, None), _permit: permit })
+        let (limit, times) = (Limit::allowed(app, None), Times::of_resumed(app));
+        Ok(Self { watch, caller, limit, times, _permit: permit })
     }
 
     /// What happens next to the job, within its time.
@@ -116,6 +161,7 @@ impl Session {
         if let Some(accepted) = accepted {
             self.limit.learn(accepted.deadline);
         }
+        self.times.note(accepted.map(|accepted| &accepted.model), &update);
         let embedding = accepted.is_some_and(|accepted| accepted.kind == Kind::Embedding);
         if matches!(update, Update::End(_)) || embedding && self.watch.started() {
             self.caller.leave_alone();
@@ -130,6 +176,11 @@ impl Session {
                 return Ok(end);
             }
         }
+    }
+
+    /// A stream of this session is open for as long as what is given out lives.
+    pub(super) fn stream_opens(&self) -> Held {
+        self.times.counted.streams_open.hold()
     }
 
     pub(super) fn watch(&self) -> &Watch {

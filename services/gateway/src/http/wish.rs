@@ -1,10 +1,13 @@
 //! What a caller says in headers about repeating and resuming.
 
 use axum::http::HeaderMap;
-use lowland_events::id::{AccountId, JobId};
+use lowland_events::{
+    TraceContext,
+    id::{AccountId, JobId},
+};
 use sha2::{Digest, Sha256};
 
-use super::{IDEMPOTENCY_KEY, LAST_EVENT_ID, RESUMABLE};
+use super::{IDEMPOTENCY_KEY, LAST_EVENT_ID, RESUMABLE, trace};
 use crate::{error::ApiError, position::StreamId};
 
 /// Longest `Idempotency-Key`, in bytes.
@@ -19,8 +22,8 @@ pub(super) struct Wish {
     pub(super) resume: Option<StreamId>,
     /// Whether the caller announced that it may come back.
     announced: bool,
-    /// W3C trace context.
-    pub(super) traceparent: Option<String>,
+    /// The place in a trace that the request is answered in.
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl Wish {
@@ -37,9 +40,7 @@ impl Wish {
             Some(Err(_)) => return Err(bad_event_id()),
         };
         let announced = text(RESUMABLE).is_some_and(|value| value.is_ok_and(|value| value == "true"));
-        let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-        let traceparent = traceparent.filter(|text| is_traceparent(text)).map(str::to_owned);
-        Ok(Self { idempotency_key, resume, announced, traceparent })
+        Ok(Self { idempotency_key, resume, announced, trace: trace::given(headers) })
     }
 
     /// Whether the caller may come back after it went away.
@@ -69,13 +70,6 @@ fn bad_idempotency_key() -> ApiError {
 fn bad_event_id() -> ApiError {
     let message = "Last-Event-ID is to be the id of an event of the stream, such as '<job>:12:57'";
     ApiError::parameter("invalid_value", "Last-Event-ID", message)
-}
-
-/// Version 00 of the W3C trace context: `00-<32 hex>-<16 hex>-<2 hex>`.
-fn is_traceparent(text: &str) -> bool {
-    let hex = |part: &str, digits: usize| part.len() == digits && part.bytes().all(|b| b.is_ascii_hexdigit());
-    let parts: Vec<&str> = text.split('-').collect();
-    matches!(parts[..], ["00", trace, span, flags] if hex(trace, 32) && hex(span, 16) && hex(flags, 2))
 }
 
 #[cfg(test)]
@@ -119,8 +113,6 @@ mod tests {
         assert_eq!(of(&[("last-event-id", "7")]).unwrap_err().param.as_deref(), Some("Last-Event-ID"));
         let long = "k".repeat(IDEMPOTENCY_KEY_BYTES_MAX + 1);
         assert_eq!(of(&[("idempotency-key", &long)]).unwrap_err().param.as_deref(), Some("Idempotency-Key"));
-        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(of(&[("traceparent", trace)]).unwrap().traceparent.as_deref(), Some(trace));
-        assert_eq!(of(&[("traceparent", "00-x")]).unwrap().traceparent, None);
+        assert_eq!(of(&[("traceparent", "00-x")]).unwrap().trace, None);
     }
 }

@@ -49,6 +49,7 @@ consequence.\n\n\
 fn headers() -> Value {
     json!({
         "Job": {"description": "The job.", "schema": {"type": "string"}},
+        "TraceResponse": {"description": "The request's place in its trace (W3C): its second part is the id to search for.", "schema": {"type": "string"}},
         "RetryAfter": {"description": "Seconds after which a repetition makes sense.", "schema": {"type": "integer"}},
     })
 }

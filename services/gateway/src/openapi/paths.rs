@@ -50,7 +50,10 @@ fn parameter(name: &str) -> Value {
 fn well(description: &str, content: Value) -> Value {
     json!({
         "description": description,
-        "headers": {"x-lowland-job": {"$ref": "#/components/headers/Job"}},
+        "headers": {
+            "x-lowland-job": {"$ref": "#/components/headers/Job"},
+            "traceresponse": {"$ref": "#/components/headers/TraceResponse"},
+        },
         "content": content,
     })
 }

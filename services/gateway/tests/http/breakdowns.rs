@@ -58,6 +58,12 @@ async fn a_stream_survives_the_loss_of_its_readers() {
     let events = events.all().await;
     assert_eq!(text(&events), "before, during and after");
     assert_eq!(events.last().unwrap().data, "[DONE]");
+    soon(async {
+        while world.problem().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -86,4 +92,20 @@ async fn the_jobs_own_deadline_counts_once_it_is_known() {
     job.submit_late().await;
     assert_eq!(soon(answer).await.unwrap().unwrap().status(), 504);
     assert_eq!(world.backend.cancellation().await, job.id);
+}
+
+#[tokio::test]
+async fn a_key_whose_first_try_was_cancelled_before_it_arrived_can_be_used() {
+    let (mut world, reach) = world().await;
+    let post = |world: &World| world.chat(&ask(json!({}))).header("idempotency-key", "k1");
+    reach.down(true);
+    assert_eq!(soon(post(&world).send()).await.unwrap().status(), 503);
+    reach.down(false);
+    world.backend.cancellation().await;
+    let answer = tokio::spawn(post(&world).send());
+    let mut job = world.backend.job().await;
+    job.start().await;
+    job.write("hello").await;
+    job.complete(Finish::Stop).await;
+    assert_eq!(soon(answer).await.unwrap().unwrap().status(), 200);
 }

@@ -155,7 +155,10 @@ async fn a_slow_reader_holds_up_nobody_and_loses_nothing() {
         Failed { problem: problem(ProblemCode::WorkerFailed, None), attempts: 1, usage: job.usage() };
     job.happens("failed", failed).await;
     let body = soon(slow.text()).await.unwrap();
-    assert!(world.figure("mailboxes_overflowed") > 0, "the reader was slow enough to matter");
+    assert!(
+        world.figure(r#"lowland_bounds_hit_total{bound="mailbox"}"#) > 0,
+        "the reader was slow enough to matter"
+    );
     let shown: String = body
         .lines()
         .filter_map(|line| line.strip_prefix("data: "))

@@ -73,6 +73,11 @@ impl World {
         soon(before.task).await.unwrap();
     }
 
+    /// Why the gateway is not ready, if it is not.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.gateway.host.health.problem()
+    }
+
     /// One of the gateway's counters.
     pub(crate) fn figure(&self, name: &str) -> u64 {
         self.gateway.host.figures.sample(0).counters.get(name).copied().unwrap_or(0)

@@ -155,7 +155,9 @@ pub(super) fn tell_worker(
     let event =
         CancelRequested { instance: instance.clone(), attempt: job.attempt, reason: reason.to_owned() };
     let subject = key.subject("cancel_requested").to_worker(worker);
-    round.push(key, view.on_job_because(cause, job, subject, event, reason));
+    // What the caller says is for the worker and the caller, not for our log.
+    let why = if reason == DEADLINE_REASON { "its deadline has passed" } else { "the caller cancelled it" };
+    round.push(key, view.on_job_because(cause, job, subject, event, why));
 }
 
 /// Ends the job, once it is known what was delivered of it.

@@ -78,13 +78,24 @@ fn begin(view: &View<'_>, incoming: &Incoming, admission: Result<Submitted, Prob
     let (event, why): (Event, _) = match admission {
         Ok(submitted) => (submitted.into(), "the request is right".to_owned()),
         Err(problem) => {
-            let why = problem.message.clone();
+            let why = brief(&problem);
             (job::Rejected { problem }.into(), why)
         }
     };
     let subject = incoming.key.subject(event.name());
     let draft = Draft::new(subject, event, &incoming.id.to_string(), view.source, view.now);
-    Decided { decision: Decision::one(draft.traced(incoming.traceparent.clone()), 0), why }
+    Decided { decision: Decision::one(draft.traced(traceparent(view, incoming)), 0), why }
+}
+
+/// The context that a request's answer is written in.
+fn traceparent(view: &View<'_>, incoming: &Incoming) -> Option<String> {
+    Some(incoming.job_trace(view.config.sampling).to_string())
+}
+
+/// What is wrong, for our own log: the message may quote what the caller sent, which is for the caller alone.
+fn brief(problem: &Problem) -> String {
+    let field = problem.field.as_ref().map(|field| format!(" at {field}")).unwrap_or_default();
+    format!("the request is refused: {}{field}", problem.code.as_str())
 }
 
 /// The request that the job of this id came from, if there is such a job.
@@ -168,9 +179,9 @@ fn reason(cancel: &CancelRequested) -> String {
 /// Says on the request stream what the job's own subject cannot say.
 fn reply(view: &View<'_>, round: &mut Round, incoming: &Incoming, problem: Problem) {
     let subject = Subject::request(&incoming.key.account, &incoming.key.job, "rejected");
-    let why = problem.message.clone();
+    let why = brief(&problem);
     let event = request::Rejected { problem, request_sequence: incoming.sequence };
     let draft = Draft::new(subject, event, &incoming.id.to_string(), view.source, view.now);
-    let decision = Decision::default().then(draft.traced(incoming.traceparent.clone()));
+    let decision = Decision::default().then(draft.traced(traceparent(view, incoming)));
     round.replies.push((incoming.sequence, Decided { decision, why }));
 }

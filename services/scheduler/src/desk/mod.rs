@@ -5,6 +5,7 @@
 //! request is acknowledged only once its outcome stands in the log.
 
 mod store;
+mod teller;
 mod tray;
 
 use std::{pin::pin, time::Duration};
@@ -16,15 +17,20 @@ use lowland_events::{
     stream,
 };
 use lowland_host::{Fold, Host, Keep as _};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
 use crate::{
     config::Config,
     decide::{Round, decide},
     facts::View,
+    figures::Counted,
     incoming::Incoming,
     state::State,
 };
+use teller::Teller;
 use tray::Tray;
 pub use tray::{Input, Sample};
 
@@ -55,6 +61,7 @@ pub struct Desk {
     source: String,
     fold: Fold<State>,
     tray: Tray,
+    counted: Counted,
     /// Whether the last settling stopped before everything was decided.
     has_more: bool,
 }
@@ -63,11 +70,13 @@ impl Desk {
     /// A desk with everything that the log says; whoever is named there has a whole lease from `now` on.
     pub async fn open(host: Host, config: Config, now: Time) -> Result<Self, LogError> {
         let fold = Fold::<State>::resume(&host.log, &host.service, stream::LOG, &State::filters()).await?;
-        let fold = fold.answering(&host.inspection, &host.service);
-        let mut tray = Tray::new(host.instance.clone());
+        let fold = fold.answering(&host.inspection, &host.service).measured(&host.figures, &host.clock);
+        let mut tray = Tray::new(host.instance.clone(), Teller::of(&host));
         fold.state().fleet().processes().for_each(|process| tray.facts.liveness.expect(process, now));
         let config = config.for_payloads_of(host.log.payload_bytes_max());
-        Ok(Self { source: host.source(), config, host, fold, tray, has_more: false })
+        let config = Config { sampling: host.tracer.sampling(), ..config };
+        let counted = Counted::new(&host.figures);
+        Ok(Self { source: host.source(), config, host, fold, tray, counted, has_more: false })
     }
 
     /// What the log amounts to.
@@ -101,6 +110,8 @@ impl Desk {
             let mut timer = pin!(sleep(wait));
             loop {
                 tokio::select! {
+                    // In this order, so that every run is the same; whatever comes first, the rest is taken in below.
+                    biased;
                     event = &mut next => {
                         event?.iter().for_each(|event| tray.note(event, clock()));
                         break;
@@ -133,13 +144,13 @@ impl Desk {
             self.store(round.decided, clock).await?;
             self.answer(round.replies).await?;
             self.put_off(&round.later).await;
-            self.acknowledge(&round.settled).await;
+            self.acknowledge(&round.settled);
             if !self.has_more {
                 break;
             }
         }
-        self.sum_up();
-        self.fold.keep_when_due(&self.host.log, &self.host.service);
+        self.counted.look(self.fold.state(), self.tray.pending.len(), Instant::now());
+        self.fold.keep_when_due(&self.host);
         Ok(())
     }
 
@@ -182,16 +193,5 @@ impl Desk {
         for process in gone.cloned().collect::<Vec<_>>() {
             facts.liveness.forget(&process);
         }
-    }
-
-    /// The figures that the scheduler keeps of itself.
-    fn sum_up(&self) {
-        let state = self.fold.state();
-        let set =
-            |name, value: usize| self.host.figures.gauge(name).set(i64::try_from(value).unwrap_or(i64::MAX));
-        set("jobs_open", state.open_jobs());
-        set("processes", state.fleet().processes().count());
-        set("requests_pending", self.tray.pending.len());
-        set("events_ignored", usize::try_from(state.ignored()).unwrap_or(usize::MAX));
     }
 }

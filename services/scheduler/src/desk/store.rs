@@ -2,8 +2,10 @@
 
 use futures::{StreamExt, TryStreamExt, future::join_all, stream as streams};
 use lowland_events::{
-    Draft, Event, EventId, Filter, Stored, Time,
-    log::{Error as LogError, Record, SharedLog},
+    Draft, Event, EventId, Filter, Stored, Time, TraceContext,
+    id::ModelId,
+    job,
+    log::{Acknowledge, Error as LogError, Record, SharedLog},
     meter::Usage,
     stream, token,
 };
@@ -40,16 +42,32 @@ impl Desk {
     ) -> Result<(), Unsettled> {
         let (decisions, whys): (Vec<Decision>, Vec<String>) =
             decided.into_iter().map(|decided| (decided.decision, decided.why)).unzip();
+        let queued: Vec<_> = decisions.iter().map(|decision| self.queued(decision)).collect();
         let committed = commit(&self.host.log, &decisions).await?;
         self.reach(committed.sequence, clock).await?;
-        for ((decision, why), stored) in decisions.iter().zip(whys).zip(committed.stored) {
+        for (((decision, why), stored), queued) in
+            decisions.iter().zip(whys).zip(committed.stored).zip(queued)
+        {
             if stored {
                 decision.drafts().for_each(|draft| self.tell(draft, &why));
+                queued.into_iter().for_each(|(model, ms)| self.counted.queued(&model, ms));
             } else {
+                self.counted.late();
                 self.catch_up(decision, clock).await?;
             }
         }
         Ok(())
+    }
+
+    /// For how long a job has waited that is given out for the first time, in milliseconds, before the state knows it.
+    fn queued(&self, decision: &Decision) -> Option<(ModelId, u64)> {
+        decision.drafts().find_map(|draft| match &draft.event {
+            Event::Job(job::Event::Assigned(assigned)) if assigned.attempt == 1 => {
+                let accepted_at = self.fold.state().job(&JobKey::of(&draft.subject)?)?.assigned_at;
+                Some((assigned.job.model.clone(), draft.meta.time.ms_since(accepted_at)))
+            }
+            _ => None,
+        })
     }
 
     /// Takes in what the log holds of the aggregates that a refused decision was about: either the state learns why, or
@@ -93,43 +111,53 @@ impl Desk {
         for reply in &replies {
             reply.decision.drafts().for_each(|draft| self.tell(draft, &reply.why));
         }
-        self.acknowledge(&requests).await;
+        self.acknowledge(&requests);
         Ok(())
     }
 
     pub(super) async fn put_off(&mut self, requests: &[u64]) {
-        for pending in requests.iter().filter_map(|request| self.tray.pending.remove(request)) {
+        for pending in requests.iter().filter_map(|request| self.tray.put_away(*request)) {
             if let Err(error) = pending.ack.again(LATER_MS).await {
                 tracing::warn!(%error, "a request could not be put off; it comes again by itself");
             }
         }
     }
 
-    pub(super) async fn acknowledge(&mut self, requests: &[u64]) {
+    /// Acknowledges on the side: nothing waits for it, and one that is lost only brings its request again.
+    pub(super) fn acknowledge(&mut self, requests: &[u64]) {
         let done = requests
             .iter()
-            .filter_map(|request| self.tray.pending.remove(request))
-            .map(|pending| pending.ack);
+            .filter_map(|request| self.tray.put_away(*request))
+            .map(|pending| pending.ack)
+            .collect::<Vec<_>>();
         let acks: Vec<_> = self.tray.acks.drain(..).chain(done).collect();
-        for chunk in acks.chunks(AT_ONCE) {
-            for result in join_all(chunk.iter().map(|ack| ack.ack())).await {
-                if let Err(error) = result {
-                    tracing::warn!(%error, "an acknowledgement was lost; the request comes again, harmlessly");
-                }
-            }
+        if !acks.is_empty() {
+            tokio::spawn(acknowledge_all(acks));
         }
     }
 
     /// One line a decision.
     fn tell(&self, draft: &Draft, why: &str) {
         let what = draft.event.name();
-        self.host.figures.counter(&format!("decided_{what}")).add(1);
+        self.counted.decided(&draft.event);
         match JobKey::of(&draft.subject) {
             Some(JobKey { account, job }) => {
                 let to = draft.subject.target();
-                tracing::info!(what, %account, %job, to, why, "decided");
+                let trace_id = draft.meta.trace().map(TraceContext::trace_id);
+                tracing::debug!(what, %account, %job, trace_id, to, why, "decided");
             }
-            None => tracing::info!(what, subject = %draft.subject, why, "decided"),
+            None => tracing::debug!(what, subject = %draft.subject, why, "decided"),
+        }
+    }
+}
+
+/// At most as many are under way as the consumer lets be unacknowledged.
+async fn acknowledge_all(acks: Vec<Box<dyn Acknowledge>>) {
+    for chunk in acks.chunks(AT_ONCE) {
+        for result in join_all(chunk.iter().map(|ack| ack.ack())).await {
+            if let Err(error) = result {
+                tracing::warn!(%error, "an acknowledgement was lost; the request comes again, harmlessly");
+            }
         }
     }
 }

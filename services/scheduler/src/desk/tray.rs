@@ -12,6 +12,7 @@ use lowland_events::{
     stream,
 };
 
+use super::teller::Teller;
 use crate::{facts::Facts, incoming::Incoming};
 
 /// Something that arrived for the desk.
@@ -47,17 +48,19 @@ pub(super) struct Tray {
     pub(super) pending: BTreeMap<u64, Pending>,
     /// Of what only has to be acknowledged.
     pub(super) acks: Vec<Box<dyn Acknowledge>>,
+    teller: Option<Teller>,
     requests_position: u64,
     metrics_position: u64,
 }
 
 impl Tray {
-    pub(super) fn new(own: InstanceId) -> Self {
+    pub(super) fn new(own: InstanceId, teller: Option<Teller>) -> Self {
         Self {
             own,
             facts: Facts::default(),
             pending: BTreeMap::new(),
             acks: Vec::new(),
+            teller,
             requests_position: 0,
             metrics_position: 0,
         }
@@ -79,7 +82,10 @@ impl Tray {
         let Delivery { record, delivered, ack } = delivery;
         self.requests_position = self.requests_position.max(record.sequence);
         match Incoming::read(&record, delivered) {
-            Some(incoming) => drop(self.pending.insert(record.sequence, Pending { incoming, ack })),
+            Some(incoming) => {
+                self.teller.iter_mut().for_each(|teller| teller.asked(&incoming));
+                self.pending.insert(record.sequence, Pending { incoming, ack });
+            }
             None => {
                 tracing::warn!(subject = record.subject, sequence = record.sequence, "not a request of ours");
                 self.acks.push(ack);
@@ -102,9 +108,17 @@ impl Tray {
 
     /// An event was taken into the state: a process that announces a model is as good as heard.
     pub(super) fn note(&mut self, event: &Stored, now: Time) {
+        self.teller.iter_mut().for_each(|teller| teller.note(event));
         if let Event::Instance(instance::Event::Ready(ready)) = &event.event {
             self.facts.liveness.heard(&ready.process, now);
         }
+    }
+
+    /// A request whose outcome stands, or that is to come again, is no longer at hand.
+    pub(super) fn put_away(&mut self, request: u64) -> Option<Pending> {
+        let pending = self.pending.remove(&request)?;
+        self.teller.iter_mut().for_each(|teller| teller.settled(&pending.incoming));
+        Some(pending)
     }
 
     /// Notes how far each stream was read.

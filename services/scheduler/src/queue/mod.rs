@@ -121,6 +121,12 @@ impl Queue {
         self.order.is_empty() && self.accounts.len() == self.resting.len()
     }
 
+    /// Jobs that wait. Costs in proportion to the accounts and regions with any.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.accounts.values().flat_map(|account| account.waiting.values()).map(BTreeMap::len).sum()
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -9,12 +9,13 @@ use lowland_events::{
     log::{Error as LogError, SharedLog},
     stream,
 };
-use lowland_host::{Error, Host};
+use lowland_host::{Error, Host, sampler};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use crate::{
     config::Config,
     desk::{Desk, Input, Unsettled},
+    liveness::HEARTBEAT_MS,
 };
 
 /// Wait before something that failed is tried again, in milliseconds.
@@ -30,8 +31,9 @@ pub async fn run(
 ) -> Result<(), Error> {
     let stop = host.stop.clone();
     tokio::select! {
-        result = work(host, config, clock) => result,
+        biased;
         () = stop.cancelled() => Ok(()),
+        result = work(host, config, clock) => result,
     }
 }
 
@@ -46,14 +48,16 @@ async fn work(
     let mut tasks = JoinSet::new();
     tasks.spawn(sources::requests(host.clone(), sender.clone()));
     tasks.spawn(sources::samples(host.clone(), sender, clock.clone()));
-    tasks.spawn(sources::sample_ourselves(host.clone(), clock.clone()));
+    // The echo of our own samples tells that the way from the workers is open.
+    tasks.spawn(sampler::beat(host.clone(), HEARTBEAT_MS, |_| {}));
     tracing::info!("the log is folded; at work");
     loop {
         let outcome = tokio::select! {
-            outcome = turn(&mut desk, &mut inputs, &clock) => outcome,
+            biased;
             Some(ended) = tasks.join_next() => {
                 return Err(Error::Other(format!("a task that never ends has ended: {ended:?}")));
             }
+            outcome = turn(&mut desk, &mut inputs, &clock) => outcome,
         };
         match outcome {
             Ok(()) if desk.hears(clock()) => host.health.ready(),

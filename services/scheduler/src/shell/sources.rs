@@ -5,22 +5,16 @@
 use std::time::Duration;
 
 use lowland_events::{
-    Domain, Draft, Filter, Subject, Time,
-    id::{InstanceId, ServiceId},
+    Domain, Filter, Subject, Time,
+    id::InstanceId,
     log::{ConsumeSettings, Error as LogError, Record, Start},
     stream,
 };
 use lowland_host::Host;
-use tokio::{
-    sync::mpsc,
-    time::{MissedTickBehavior, interval, sleep},
-};
+use tokio::{sync::mpsc, time::sleep};
 
 use super::BACK_OFF_MS;
-use crate::{
-    desk::{Input, Sample},
-    liveness::HEARTBEAT_MS,
-};
+use crate::desk::{Input, Sample};
 
 /// The durable consumer's name: every scheduler shares it.
 const DURABLE: &str = "scheduler";
@@ -48,7 +42,7 @@ async fn consume(host: &Host, desk: &mpsc::Sender<Input>) -> Result<(), LogError
     let mut requests = host.log.consume(stream::REQUESTS, DURABLE, &filters, settings).await?;
     loop {
         let delivery = requests.next().await?;
-        if desk.send(Input::Request(delivery)).await.is_err() {
+        if give(host, desk, Input::Request(delivery)).await.is_err() {
             return Ok(());
         }
     }
@@ -71,39 +65,28 @@ async fn follow(host: &Host, desk: &mpsc::Sender<Input>, clock: &impl Fn() -> Ti
     loop {
         let record = samples.next().await?;
         let Some(sample) = sample(&record, clock()) else { continue };
-        if desk.send(Input::Sample(sample)).await.is_err() {
+        if give(host, desk, Input::Sample(sample)).await.is_err() {
             return Ok(());
         }
     }
+}
+
+/// Hands on what arrived; waits while the desk has as much before it as it may, and counts that.
+async fn give(
+    host: &Host,
+    desk: &mpsc::Sender<Input>,
+    input: Input,
+) -> Result<(), mpsc::error::SendError<Input>> {
+    if desk.capacity() == 0 {
+        host.figures.bound("desk_inputs").add(1);
+    }
+    desk.send(input).await
 }
 
 fn sample(record: &Record, at: Time) -> Option<Sample> {
     let subject: Subject = record.subject.parse().ok()?;
     let process = InstanceId::new(subject.aggregate()).ok()?;
     Some(Sample { process, at, sequence: record.sequence })
-}
-
-/// Publishes our own figures, whose echo tells that the way is open.
-pub(super) async fn sample_ourselves(host: Host, clock: impl Fn() -> Time) {
-    let began = clock();
-    let subject = own_subject(&host.service, &host.instance);
-    let mut beats = interval(Duration::from_millis(HEARTBEAT_MS));
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for beat in 0_u64.. {
-        beats.tick().await;
-        let now = clock();
-        let sampled = host.figures.sample(now.ms_since(began));
-        let cause = format!("{}/{beat}", host.instance);
-        let draft = Draft::new(subject.clone(), sampled, &cause, &host.source(), now);
-        if let Err(error) = host.log.append(draft.entry()).await {
-            tracing::warn!(%error, "our own sample was not stored");
-            retry(&host, &stream::metrics()).await;
-        }
-    }
-}
-
-fn own_subject(service: &ServiceId, instance: &InstanceId) -> Subject {
-    Subject::metric(service, instance, "sampled")
 }
 
 /// Makes the stream again if it vanished, and waits before the next try.

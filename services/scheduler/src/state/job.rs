@@ -54,7 +54,7 @@ pub struct Job {
     pub barren: u32,
     /// Tokens that the latest attempt to begin has taken over.
     pub resumed_tokens: u32,
-    /// When the last attempt was given out.
+    /// When the last attempt was given out; before the first, when the job was accepted.
     pub assigned_at: Time,
     /// Where the last attempt was given.
     pub instance: Option<InstanceId>,
@@ -207,7 +207,7 @@ pub(super) fn origin(first: &Stored) -> EventId {
 }
 
 /// What a terminal event says was used.
-pub(super) fn used(event: &Event) -> Option<&Usage> {
+pub(crate) fn used(event: &Event) -> Option<&Usage> {
     match event {
         Event::Completed(event) => Some(&event.usage),
         Event::Failed(event) => Some(&event.usage),

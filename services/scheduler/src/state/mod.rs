@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use ended::{ENDED_JOBS_MAX, Ended};
 pub use fleet::{Fitted, Fleet, Instance, Model};
+pub(crate) use job::used;
 pub use job::{ATTEMPTS_BARREN_MAX, ATTEMPTS_MAX, CANCEL_ANSWER_MS, Cancel, Failure, Job, START_MS};
 
 use crate::{

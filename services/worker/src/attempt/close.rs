@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lowland_events::Event;
-use tokio::time::timeout;
+use lowland_events::{Event, job::Finish};
+use tokio::time::{Instant, timeout};
 
 use super::{Attempt, Exit};
 use crate::{bus::Verdict, job::Ending, roster::Order};
@@ -29,7 +29,7 @@ impl Attempt {
     async fn unwanted(&mut self, reason: String) -> Ending {
         let resolved = timeout(FLUSH_WAIT, self.publisher.resolve()).await;
         if resolved.is_err() {
-            tracing::warn!(job = %self.of.key.1, "ending a job though the bus did not say what it stored last");
+            tracing::warn!("ending a job though the bus did not say what it stored last");
         }
         Ending::Unwanted { reason, usage: self.publisher.publication.delivered().clone() }
     }
@@ -41,7 +41,7 @@ impl Attempt {
             let _ = timeout(FLUSH_WAIT, self.publisher.flush()).await;
         }
         loop {
-            let event = ending.event(&self.of);
+            let (event, end) = (ending.event(&self.of), self.bus.clock.now());
             let flush = async {
                 if let Ending::Completed { .. } = ending {
                     let _ = timeout(FLUSH_WAIT, self.publisher.flush()).await;
@@ -49,9 +49,15 @@ impl Attempt {
             };
             let (verdict, ()) = tokio::join!(self.bus.append(&self.of, event, &mut self.tip), flush);
             match verdict {
-                Verdict::Stored => break self.count(&ending),
+                Verdict::Stored => {
+                    self.trace.ended(&self.of, &ending, self.resumed.into(), end);
+                    break self.count(&ending);
+                }
                 Verdict::Unwanted { reason, .. } => ending = self.unwanted(reason).await,
-                Verdict::Gone => break tracing::info!(job = %self.of.key.1, "the job is somebody else's"),
+                Verdict::Gone => {
+                    self.watch.gone();
+                    break tracing::info!("the job is somebody else's");
+                }
             }
         }
     }
@@ -60,21 +66,22 @@ impl Attempt {
     fn fit(&self, ending: Ending) -> Ending {
         let most = self.bus.body_bytes_max();
         match Event::from(ending.event(&self.of)).encode().len() {
-            bytes if bytes > most => Ending::too_large(bytes, most),
+            bytes if bytes > most => {
+                self.watch.bound_hit("event_bytes");
+                Ending::too_large(bytes, most)
+            }
             _ => ending,
         }
     }
 
     fn count(&self, ending: &Ending) {
-        let (name, usage) = match ending {
-            Ending::Completed { usage, .. } => ("jobs_completed", Some(usage)),
-            Ending::Unwanted { usage, .. } => ("jobs_unwanted", Some(usage)),
-            Ending::Failed(_) => ("jobs_failed", None),
+        let outcome = ending.event(&self.of).event_type().name;
+        let reason = match ending {
+            Ending::Completed { finish: Finish::Stop, .. } => "stop",
+            Ending::Completed { finish: Finish::Length, .. } => "length",
+            Ending::Unwanted { .. } => "abort",
+            Ending::Failed(_) => "error",
         };
-        self.figures.counter(name).add(1);
-        if let Some(usage) = usage {
-            self.figures.counter("output_tokens").add(usage.output_tokens());
-            self.figures.counter("prompt_tokens").add(usage.prompt_tokens());
-        }
+        self.watch.ended(outcome, reason, Instant::now());
     }
 }

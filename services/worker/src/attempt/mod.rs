@@ -1,32 +1,39 @@
 //! One attempt at a job, from its assignment to its end: a task of its own, so that no job waits for another.
 //!
-//! assigned -> earlier tokens taken over -> `started` and the engine, together -> tokens published as they come -> the
-//! event that ends it ([`close`]). Orders (stop, no longer wanted, somebody else's) are heard at every wait.
+//! assigned -> earlier tokens taken over -> `started` and the engine, together -> tokens published as they come, which do
+//! not wait for `started` to be stored: they have a guard of their own -> the event that ends it ([`close`]). Orders
+//! (stop, no longer wanted, somebody else's) are heard at every wait.
 
 mod close;
+mod stopwatch;
+mod trace;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use lowland_events::{
     job::{self, Finish, Output, Problem, ProblemCode, Started, Task, TokenLogprob},
     meter::{Meter, Usage},
 };
-use lowland_host::telemetry::Figures;
+use lowland_host::Tracer;
 use serde_bytes::ByteBuf;
 use tokio::{
     sync::{mpsc, watch},
-    task::spawn_blocking,
+    task::{JoinError, spawn_blocking},
+    time::Instant,
 };
 
 use crate::{
     bus::{Bus, Verdict},
-    engine::{Cancel, Delta, Engine, Failure, Generate, Logprob, Outcome, Progress, Prompt, Work},
+    engine::{Cancel, Delta, Engine, Failure, Generate, Logprob, Outcome, Progress, Prompt, Sink, Work},
+    figures::ModelFigures,
     job::{Assignment, Ending},
     publication::{self, Piece},
     publisher::Publisher,
     roster::Order,
 };
+use stopwatch::Stopwatch;
+use trace::Trace;
 
 /// Most reports of an engine taken at once.
 const REPORTS_AT_ONCE: usize = 64;
@@ -38,7 +45,10 @@ pub(crate) struct Attempt {
     engine: Arc<dyn Engine>,
     orders: watch::Receiver<Order>,
     publisher: Publisher,
-    figures: Figures,
+    watch: Stopwatch,
+    trace: Trace,
+    /// Tokens of earlier attempts that this one goes on from.
+    resumed: u32,
     /// Sequence of the job's last event.
     tip: u64,
 }
@@ -58,6 +68,9 @@ impl From<Ending> for Exit {
 /// What the engine reports; no more than the output's tokens can wait there.
 type Reports = mpsc::UnboundedReceiver<Progress>;
 
+/// `started` on its way to the log: what became of it, and the sequence of the job's last event by then.
+type Saying = BoxFuture<'static, (Verdict, u64)>;
+
 /// A job that runs in the engine; dropped, it stops.
 struct Running(Box<dyn Cancel>);
 
@@ -73,12 +86,15 @@ impl Attempt {
         of: Assignment,
         engine: Arc<dyn Engine>,
         orders: watch::Receiver<Order>,
-        figures: Figures,
+        figures: ModelFigures,
+        tracer: Tracer,
     ) -> Self {
         let of = Arc::new(of);
         let publisher = Publisher::new(bus.clone(), Arc::clone(&of));
         let tip = of.sequence;
-        Self { bus, of, engine, orders, publisher, figures, tip }
+        let watch = Stopwatch::assigned(figures, Instant::now());
+        let trace = Trace::new(tracer, bus.clock.clone(), &of);
+        Self { bus, of, engine, orders, publisher, watch, trace, resumed: 0, tip }
     }
 
     /// Does the job, and says in the log how it ended, unless it is somebody else's by then.
@@ -88,8 +104,9 @@ impl Attempt {
             Ok(Ok(ending)) => ending.into(),
             Err(_) => Ending::broken("the worker met a fault of its own; its log says which").into(),
         };
-        if let Some(ending) = self.ending(exit).await {
-            self.conclude(ending).await;
+        match self.ending(exit).await {
+            Some(ending) => self.conclude(ending).await,
+            None => self.watch.gone(),
         }
     }
 
@@ -100,10 +117,10 @@ impl Attempt {
         }
         let resumed_tokens =
             u32::try_from(self.publisher.publication.text().end().tokens).unwrap_or(u32::MAX);
+        self.resumed = resumed_tokens;
         let started = Started { instance, attempt, resumed_tokens };
-        let (running, mut reports) = self.begin(started).await?;
-        let outcome = self.follow(&mut reports).await?;
-        drop(running);
+        let saying = self.say(started)?;
+        let outcome = self.run_engine(saying).await?;
         outcome.map_or_else(|failure| Err(Ending::Failed(failure).into()), |outcome| self.whole(outcome))
     }
 
@@ -114,38 +131,68 @@ impl Attempt {
                 return Err(Exit::Ordered(Order::Leave));
             }
             tokio::select! {
-                () = self.publisher.drive() => {}
+                biased;
                 order = ordered(&mut self.orders) => return Err(Exit::Ordered(order)),
+                () = self.publisher.drive() => {}
             }
         }
         Ok(())
     }
 
-    /// Starts the engine and says so; neither waits for the other.
-    async fn begin(&mut self, started: Started) -> Result<(Running, Reports), Exit> {
+    /// Begins to say that the job has begun.
+    fn say(&self, started: Started) -> Result<Saying, Exit> {
         if *self.orders.borrow() != Order::Proceed {
             return Err(Exit::Ordered(self.orders.borrow().clone()));
         }
-        let work = self.order_of_work()?;
-        let (report, reports) = mpsc::unbounded_channel();
-        let engine = Arc::clone(&self.engine);
-        let start = spawn_blocking(move || {
-            let sink = Box::new(move |progress| drop(report.send(progress)));
-            engine.start(work, sink).map(Running)
-        });
-        let said = self.bus.append(&self.of, job::Event::Started(started), &mut self.tip);
-        let (running, said) = tokio::join!(start, said);
-        match said {
-            Verdict::Stored => {}
-            Verdict::Unwanted { sequence, reason } => {
-                return Err(Exit::Ordered(Order::End { sequence, reason }));
-            }
-            Verdict::Gone => return Err(Exit::Ordered(Order::Leave)),
+        let (bus, of, mut tip) = (self.bus.clone(), Arc::clone(&self.of), self.tip);
+        Ok(async move {
+            let verdict = bus.append(&of, job::Event::Started(started), &mut tip).await;
+            (verdict, tip)
         }
-        match running {
-            Ok(Ok(running)) => Ok((running, reports)),
-            Ok(Err(failure)) => Err(Ending::Failed(failure).into()),
-            Err(fault) => Err(Ending::broken(format!("the engine failed at the start: {fault}")).into()),
+        .boxed())
+    }
+
+    /// Runs the job in the engine while `saying` is on its way; neither waits for the other. Returns when both are done.
+    async fn run_engine(&mut self, mut saying: Saying) -> Result<Result<Outcome, Failure>, Exit> {
+        let work = self.order_of_work()?;
+        self.watch.begun(Instant::now());
+        let (report, mut reports) = mpsc::unbounded_channel();
+        let engine = Arc::clone(&self.engine);
+        self.trace.engine_began();
+        let start = start(engine, work, Box::new(move |progress| drop(report.send(progress))));
+        let mut start = std::pin::pin!(start);
+        let mut is_said = false;
+        let running = loop {
+            tokio::select! {
+                biased;
+                running = &mut start => break running,
+                said = &mut saying, if !is_said => {
+                    is_said = true;
+                    self.said(said)?;
+                }
+            }
+        };
+        let outcome = match running {
+            Ok(Ok(_running)) => self.follow(&mut reports, &mut saying, &mut is_said).await?,
+            Ok(Err(failure)) => Err(failure),
+            Err(fault) => {
+                return Err(Ending::broken(format!("the engine failed at the start: {fault}")).into());
+            }
+        };
+        if !is_said {
+            let said = saying.await;
+            self.said(said)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Takes note of what became of `started`.
+    fn said(&mut self, (verdict, tip): (Verdict, u64)) -> Result<(), Exit> {
+        self.tip = tip;
+        match verdict {
+            Verdict::Stored => Ok(()),
+            Verdict::Unwanted { sequence, reason } => Err(Exit::Ordered(Order::End { sequence, reason })),
+            Verdict::Gone => Err(Exit::Ordered(Order::Leave)),
         }
     }
 
@@ -168,11 +215,28 @@ impl Attempt {
     }
 
     /// Publishes what the engine reports, until it has done.
-    async fn follow(&mut self, reports: &mut Reports) -> Result<Result<Outcome, Failure>, Exit> {
+    async fn follow(
+        &mut self,
+        reports: &mut Reports,
+        saying: &mut Saying,
+        is_said: &mut bool,
+    ) -> Result<Result<Outcome, Failure>, Exit> {
         let mut heard = Vec::with_capacity(REPORTS_AT_ONCE);
         loop {
             tokio::select! {
+                // In this order, so that every run is the same. The publisher steps once in a while, so it keeps no report
+                // waiting; an engine that reports without a pause would keep the publisher waiting.
+                biased;
                 order = ordered(&mut self.orders) => return Err(Exit::Ordered(order)),
+                said = &mut *saying, if !*is_said => {
+                    *is_said = true;
+                    self.said(said)?;
+                }
+                () = self.publisher.drive() => {
+                    if self.publisher.publication.is_fenced() {
+                        return Err(Exit::Ordered(Order::Leave));
+                    }
+                }
                 count = reports.recv_many(&mut heard, REPORTS_AT_ONCE) => {
                     if count == 0 {
                         return Err(Ending::broken("the engine dropped the job without a word").into());
@@ -183,11 +247,6 @@ impl Attempt {
                         }
                     }
                 }
-                () = self.publisher.drive() => {
-                    if self.publisher.publication.is_fenced() {
-                        return Err(Exit::Ordered(Order::Leave));
-                    }
-                }
             }
         }
     }
@@ -196,9 +255,13 @@ impl Attempt {
         let publication = &mut self.publisher.publication;
         match report {
             Progress::Prompt { input, cached } => {
+                self.watch.read(input, cached);
                 publication.read_prompt(publication::Prompt { input, cached });
+                self.trace.read_prompt(publication::Prompt { input, cached });
             }
             Progress::Output(Delta { tokens, text, logprobs }) => {
+                self.watch.wrote(tokens.len() as u64, Instant::now());
+                self.trace.output(&self.of);
                 let logprobs = logprobs.into_iter().map(|of| with_texts(of, &*self.engine)).collect();
                 publication.push(Piece { tokens, text, logprobs });
             }
@@ -212,6 +275,7 @@ impl Attempt {
         match outcome {
             Outcome::Text { finish, text } => self.whole_text(finish, &text),
             Outcome::Vectors { vectors, tokens } => {
+                self.watch.embedded(tokens);
                 let vectors = vectors.iter().map(|vector| ByteBuf::from(little_endian(vector))).collect();
                 let output = Box::new(Output { vectors, ..Output::default() });
                 let usage = Usage::of([(Meter::EmbeddingTokens, tokens)]);
@@ -233,6 +297,18 @@ impl Attempt {
         let output = Box::new(Output { text, tokens, logprobs, vectors: Vec::new() });
         Ok(Ending::Completed { finish, output, usage: publication.usage() })
     }
+}
+
+/// Starts the job in the engine: on a thread of its own, if that takes the engine a while.
+async fn start(
+    engine: Arc<dyn Engine>,
+    work: Work,
+    sink: Sink,
+) -> Result<Result<Running, Failure>, JoinError> {
+    if engine.starts_at_once() {
+        return Ok(engine.start(work, sink).map(Running));
+    }
+    spawn_blocking(move || engine.start(work, sink).map(Running)).await
 }
 
 /// Waits for an order.

@@ -118,6 +118,10 @@ impl Engine for EchoEngine {
         }
     }
 
+    fn starts_at_once(&self) -> bool {
+        true
+    }
+
     fn is_alive(&self) -> bool {
         true
     }

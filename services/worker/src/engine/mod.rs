@@ -133,6 +133,11 @@ pub trait Engine: Send + Sync + 'static {
     /// long as it takes to tokenize the prompt, but does not wait for the job.
     fn start(&self, work: Work, sink: Sink) -> Result<Box<dyn Cancel>, Failure>;
 
+    /// Whether [`Self::start`] returns at once, without work worth a thread of its own.
+    fn starts_at_once(&self) -> bool {
+        false
+    }
+
     /// Whether it can still take jobs.
     fn is_alive(&self) -> bool;
 

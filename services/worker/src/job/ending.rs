@@ -116,6 +116,7 @@ mod tests {
             assigned,
             id: EventId::derived("cause", "kind", 0),
             sequence: 1,
+            assigned_at: Time(1),
             traceparent: None,
         }
     }

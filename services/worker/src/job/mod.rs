@@ -4,7 +4,7 @@ mod ending;
 mod standing;
 
 use lowland_events::{
-    Draft, Event, EventId, Filter, Stored, Subject, Time,
+    Draft, Event, EventId, Filter, Stored, Subject, Time, TraceContext,
     id::{AccountId, JobId},
     job::{Assigned, Event as JobEvent},
     token::Published,
@@ -27,6 +27,8 @@ pub struct Assignment {
     pub id: EventId,
     /// Sequence of that event.
     pub sequence: u64,
+    /// When it was stored.
+    pub assigned_at: Time,
     /// The trace that the job is part of.
     pub traceparent: Option<String>,
 }
@@ -41,8 +43,15 @@ impl Assignment {
             assigned: assigned.clone(),
             id: event.meta.id,
             sequence: event.sequence,
+            assigned_at: event.stored_at,
             traceparent: event.meta.traceparent.clone(),
         })
+    }
+
+    /// The job's place in its trace.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.traceparent.as_ref()?.parse().ok()
     }
 
     /// The fence.

@@ -335,8 +335,9 @@ impl Cast {
     /// Waits until the worker has no job in hand.
     pub async fn idle(&self) {
         until("an idle worker", async || {
-            let running = self.host.figures.sample(0).gauges.get("jobs_running").copied();
-            (running.unwrap_or(0) == 0).then_some(())
+            let gauges = self.host.figures.sample(0).gauges;
+            let running = gauges.iter().filter(|(series, _)| series.starts_with("vllm:num_requests_running"));
+            running.map(|(_, jobs)| jobs).all(|jobs| *jobs == 0).then_some(())
         })
         .await;
     }

@@ -17,7 +17,9 @@ fn the_job_hands_on_the_requests_trace_and_cause() {
     let given = Given::a_worker().posted(1, "a/j", posted());
     let round = given.round();
     let draft = round.decided[0].decision.drafts().next().unwrap();
-    assert_eq!(draft.meta.traceparent.as_deref(), Some("trace-1"));
+    let trace = draft.meta.trace().expect("a trace context");
+    assert_eq!(trace.trace(), EventId::of_record("REQUESTS", 101).bytes());
+    assert_eq!(trace, given.requests[0].job_trace(given.config.sampling));
     assert_eq!(draft.meta.causation, Some(EventId::of_record("REQUESTS", 1)));
     assert_eq!(round.decided[0].decision.entries()[0].expect.as_ref().unwrap().last, 0);
 }
