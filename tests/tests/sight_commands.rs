@@ -26,6 +26,8 @@ use serde_json::Value;
 
 /// The model that every job here asks for.
 const MODEL: &str = "echo";
+/// One that takes its time, so that a job of it can be looked at under way.
+const SLOW: &str = "slow";
 /// Jobs of the load.
 const JOBS: usize = 60;
 /// Longest time for a command.
@@ -50,7 +52,7 @@ fn runtime() -> tokio::runtime::Runtime {
 fn system() -> System {
     System::of(&Setting {
         workers: 2,
-        models: vec![format!("echo:{MODEL}:20")],
+        models: vec![format!("echo:{MODEL}:20"), format!("echo:{SLOW}:250")],
         prices: Some(PRICES.into()),
         ..Setting::default()
     })
@@ -188,7 +190,7 @@ fn why_and_watch_tell_what_the_log_holds() {
     let watching = begun(&system, &["watch", "--json", "--from-start", "-n", "2", "job.*.*.completed"]);
     runtime.block_on(async {
         post(&log, &account, "plain", MODEL, 24).await;
-        post(&log, &account, "long", MODEL, 2000).await;
+        post(&log, &account, "long", SLOW, 400).await;
         post(&log, &account, "odd", "nosuch", 24).await;
         ended(&log, "plain").await;
         // The same id again, which the job's own subject cannot answer.

@@ -140,7 +140,7 @@ pub fn draw(frame: &mut Frame<'_>, view: &View, looks: &Looks) {
     if below > 0 {
         draw_events(frame, view, events);
     }
-    let hint = "q quit   tab/arrows table   s sort   r reverse   up/down scroll   p pause   ? help";
+    let hint = "q quit   tab/arrows table   s sort  r reverse   up/down scroll   p pause  ? help";
     frame.render_widget(Line::from(hint).dim(), keys);
 }
 
@@ -152,9 +152,10 @@ up, down, PgUp/Dn   scroll; Home goes back to the top
 p, space            let the picture stand still
 ?, h                these lines
 
-Rates are means of the last ten seconds. Times are of all processes together since
-they began: their histograms are added cell by cell. FIRST: from a job's reaching the
-worker to its first token; NEXT: from one token to the next; JOB: the whole of it.";
+Rates are means of the last ten seconds. Times are median/99th percentile of all
+processes together since they began: their histograms are added cell by cell.
+FIRST: from a job's reaching its worker to its first token; NEXT: from one token
+to the next; JOB: the whole of it.";
 
 fn head_line(view: &View, looks: &Looks) -> Line<'static> {
     let time = view.at.split('T').nth(1).and_then(|time| time.get(..8)).unwrap_or_default();
@@ -227,15 +228,14 @@ fn draw_table(frame: &mut Frame<'_>, view: &View, looks: &Looks, area: Rect) {
     frame.render_widget(Table::new(rows, widths).header(head).column_spacing(1), area);
 }
 
-const MODEL_WIDTHS: [Constraint; 9] = [
-    Constraint::Min(12),
-    Constraint::Length(4),
+const MODEL_WIDTHS: [Constraint; 8] = [
+    Constraint::Min(20),
     Constraint::Length(5),
+    Constraint::Length(3),
     Constraint::Length(4),
-    Constraint::Length(4),
-    Constraint::Length(8),
-    Constraint::Length(13),
-    Constraint::Length(13),
+    Constraint::Length(7),
+    Constraint::Length(11),
+    Constraint::Length(11),
     Constraint::Length(11),
 ];
 const PROCESS_WIDTHS: [Constraint; 7] = [

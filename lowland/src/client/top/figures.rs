@@ -130,10 +130,11 @@ fn label(mut labels: &str, wanted: &str) -> Option<String> {
                 other => value.push(other),
             }
         }
+        let end = end?;
         if name.trim_start_matches(',') == wanted {
             return Some(value);
         }
-        labels = &rest[end? + 1..];
+        labels = &rest[end + 1..];
     }
 }
 

@@ -23,13 +23,16 @@ impl Pace {
 
     /// `amount`, evenly over a span of time.
     pub fn over(&mut self, from: Time, to: Time, amount: f64) {
+        if to <= from {
+            return self.at(to, amount);
+        }
         let (first, last) = (from.0.div_euclid(US), to.0.div_euclid(US));
         // Of a longer span only the end would be shown.
         let first = first.max(last - SECONDS as i64);
-        let span = (to.0 - from.0).max(1) as f64;
+        let span = (to.0 - from.0) as f64;
         for second in first..=last {
             let begin = (second * US).max(from.0);
-            let end = ((second + 1) * US).min(to.0.max(begin + 1));
+            let end = ((second + 1) * US).min(to.0);
             self.add(second, amount * (end - begin).max(0) as f64 / span);
         }
     }
@@ -44,7 +47,9 @@ impl Pace {
     /// Mean a second over the last whole seconds before `now`.
     pub fn rate(&self, now: Time) -> f64 {
         let second = now.0.div_euclid(US);
-        self.0.range(second - RATE_OVER..second).map(|(_, amount)| amount).sum::<f64>() / RATE_OVER as f64
+        let amounts = self.0.range(second - RATE_OVER..second).map(|(_, amount)| amount);
+        // Not `sum`, whose nothing is -0.
+        amounts.fold(0.0, |sum, amount| sum + amount) / RATE_OVER as f64
     }
 
     /// The last whole seconds before `now`, oldest first.
@@ -67,7 +72,10 @@ mod tests {
         assert_eq!(history.len(), SECONDS);
         assert_eq!(history[SECONDS - 3..], [5.0, 10.0, 7.0]);
         assert!((pace.rate(Time(101 * US)) - 2.2).abs() < 1e-9);
-        assert!((pace.rate(Time(200 * US))).abs() < 1e-9);
+        assert_eq!(pace.rate(Time(200 * US)).to_string(), "0");
+        pace.over(Time(300 * US), Time(302 * US), 4.0);
+        pace.over(Time(302 * US), Time(302 * US), 1.0);
+        assert_eq!(pace.history(Time(303 * US))[SECONDS - 3..], [2.0, 2.0, 1.0]);
     }
 
     #[test]

@@ -8,9 +8,8 @@ use super::view::{AccountRow, Health, Latency, ModelRow, Percentiles, ProcessRow
 /// Events that a frame of text ends with.
 const EVENTS_SHOWN: usize = 10;
 
-/// Heads of the table of models.
-pub const MODELS: [&str; 9] =
-    ["MODEL", "INST", "SLOTS", "RUN", "WAIT", "TOKENS", "FIRST p50/p99", "NEXT p50/p99", "JOB p50/p99"];
+/// Heads of the table of models; its times are medians and 99th percentiles.
+pub const MODELS: [&str; 8] = ["MODEL", "SLOTS", "RUN", "WAIT", "TOKENS", "FIRST", "NEXT", "JOB"];
 /// Heads of the table of processes.
 pub const PROCESSES: [&str; 7] = ["SERVICE", "PROCESS", "HEALTH", "UP", "HEARD", "RUN", "TOKENS/S"];
 /// Heads of the table of accounts.
@@ -76,7 +75,6 @@ impl ModelRow {
     /// Its cells.
     pub fn cells(&self) -> Vec<String> {
         let numbers = [
-            self.instances.to_string(),
             self.slots.to_string(),
             self.running.to_string(),
             self.waiting.to_string(),
