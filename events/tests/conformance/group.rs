@@ -8,7 +8,7 @@ use lowland_events::{
     stream,
 };
 
-use crate::fixture::{Fixture, all, entry, guarded, with_streams};
+use crate::fixture::{Fixture, all, guarded, with_streams};
 
 type Outcome = Result<Appended, AppendError>;
 
