@@ -374,6 +374,12 @@ impl Filter {
         self.0.replacen(ROOT, LIVE, 1)
     }
 
+    /// Whether it selects a whole domain: [`Filter::domain`].
+    #[must_use]
+    pub fn is_whole_domain(&self) -> bool {
+        Domain::ALL.into_iter().any(|domain| *self == Self::domain(domain))
+    }
+
     /// Whether `subject` is selected: `*` is any one token, a last `>` any one or more.
     #[must_use]
     pub fn matches(&self, subject: &str) -> bool {

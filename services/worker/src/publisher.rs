@@ -46,7 +46,10 @@ impl Publisher {
     /// Does one step; waits for as long as there is none to do. Cancel-safe.
     pub(crate) async fn drive(&mut self) {
         if self.step.is_none() {
-            sleep_until(self.next_at).await;
+            // A timer fires on the next full millisecond, even one that is due already: the first token would wait for it.
+            if self.next_at > Instant::now() {
+                sleep_until(self.next_at).await;
+            }
             self.step = self.begin();
         }
         match &mut self.step {

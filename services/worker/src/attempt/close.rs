@@ -47,7 +47,8 @@ impl Attempt {
                     let _ = timeout(FLUSH_WAIT, self.publisher.flush()).await;
                 }
             };
-            let (verdict, ()) = tokio::join!(self.bus.append(&self.of, event, &mut self.tip), flush);
+            // Tokens first: somebody waits for them.
+            let ((), verdict) = tokio::join!(biased; flush, self.bus.append(&self.of, event, &mut self.tip));
             match verdict {
                 Verdict::Stored => {
                     self.trace.ended(&self.of, &ending, self.resumed.into(), end);

@@ -179,9 +179,14 @@ impl Attempt {
                 return Err(Ending::broken(format!("the engine failed at the start: {fault}")).into());
             }
         };
-        if !is_said {
-            let said = saying.await;
-            self.said(said)?;
+        while !is_said {
+            tokio::select! {
+                said = &mut saying => {
+                    is_said = true;
+                    self.said(said)?;
+                }
+                () = self.publisher.drive() => {}
+            }
         }
         Ok(outcome)
     }
