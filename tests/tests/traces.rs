@@ -176,16 +176,16 @@ fn holds(spans: &[Seen], account: &str, name: &str, operation: &str) -> Seen {
         assert!(!span.failed, "{span:?}");
     }
     for (span, attribute, value) in [
-        (job, "lowland.account", account),
-        (job, "lowland.job", name),
+        (job, "lowland.id.account", account),
+        (job, "lowland.id.job", name),
         (job, "lowland.outcome", "completed"),
         (job, "lowland.attempts", "1"),
-        (hold, "lowland.job", name),
+        (hold, "lowland.id.job", name),
         (admit, "messaging.system", "nats"),
         (attempt, "gen_ai.operation.name", operation),
         (attempt, "gen_ai.request.model", "parrot"),
         (attempt, "gen_ai.response.finish_reasons", "stop"),
-        (attempt, "lowland.job", name),
+        (attempt, "lowland.id.job", name),
         (attempt, "lowland.attempt", "1"),
         (attempt, "lowland.worker", "w1"),
         (charge, "lowland.outcome", "completed"),
@@ -213,7 +213,10 @@ fn a_job_is_one_trace_through_every_service() {
     let request = one(&spans, "POST /v1/chat/completions");
     assert_eq!((request.kind, request.service.as_str()), (2, "lowland-gateway"));
     assert_eq!(request.attribute("http.response.status_code"), "200");
-    assert_eq!((request.attribute("lowland.account"), request.attribute("lowland.job")), (&*account, &*job));
+    assert_eq!(
+        (request.attribute("lowland.id.account"), request.attribute("lowland.id.job")),
+        (&*account, &*job)
+    );
     assert_eq!(
         said,
         format!("00-{CALLERS_TRACE}-{}-01", request.id),

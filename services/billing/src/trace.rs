@@ -124,8 +124,8 @@ impl Story {
             .with("messaging.operation.type", "process")
             .with("messaging.destination.name", "LOG")
             .with("messaging.message.id", cause.to_string())
-            .with("lowland.account", key.0.to_string())
-            .with("lowland.job", key.1.to_string());
+            .with("lowland.id.account", key.0.to_string())
+            .with("lowland.id.job", key.1.to_string());
         Some(span)
     }
 }

@@ -72,8 +72,8 @@ impl Sending {
                 .with("messaging.operation.name", "publish")
                 .with("messaging.destination.name", REQUESTS)
                 .with("messaging.message.id", draft.meta.id.to_string())
-                .with("lowland.account", key.account.to_string())
-                .with("lowland.job", key.job.to_string())
+                .with("lowland.id.account", key.account.to_string())
+                .with("lowland.id.job", key.job.to_string())
                 .failed_if(failure);
         desk.tracer.tell(span);
     }

@@ -265,8 +265,8 @@ impl Life {
             .with("gen_ai.operation.name", self.operation)
             .with("gen_ai.provider.name", "lowland")
             .with("gen_ai.request.model", self.model.clone())
-            .with("lowland.account", key.account.to_string())
-            .with("lowland.job", key.job.to_string())
+            .with("lowland.id.account", key.account.to_string())
+            .with("lowland.id.job", key.job.to_string())
             .with("lowland.attempt", i64::from(attempt.number))
             .with("lowland.worker", attempt.worker.clone())
             .with("lowland.worker.instance", attempt.instance.clone())
@@ -278,8 +278,8 @@ impl Life {
 fn job(key: &JobKey, context: TraceContext, asked: Asked, end: &Stored) -> Span {
     Span::new(context, "job", Kind::Internal, asked.at, end.stored_at)
         .below(asked.parent)
-        .with("lowland.account", key.account.to_string())
-        .with("lowland.job", key.job.to_string())
+        .with("lowland.id.account", key.account.to_string())
+        .with("lowland.id.job", key.job.to_string())
         .with("lowland.outcome", end.event.name().to_owned())
 }
 

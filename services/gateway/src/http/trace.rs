@@ -127,8 +127,8 @@ impl Asked {
             .with("http.route", self.route.clone())
             .with_some("http.response.status_code", self.status.map(i64::from))
             .with("url.scheme", "http")
-            .with_some("lowland.account", self.account.clone())
-            .with_some("lowland.job", self.job.clone())
+            .with_some("lowland.id.account", self.account.clone())
+            .with_some("lowland.id.job", self.job.clone())
             .failed_if(failure)
     }
 }

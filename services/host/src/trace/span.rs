@@ -206,7 +206,7 @@ mod tests {
         let data = Span::new(child, "hold", Kind::Consumer, Time(9), Time(5))
             .below(Some(root))
             .after(Some(cause))
-            .with("lowland.job", "j1")
+            .with("lowland.id.job", "j1")
             .failed("no_price")
             .into_data();
         assert_eq!(data.span_context.trace_id(), TraceId::from_bytes([1; 16]));
