@@ -144,9 +144,10 @@ fn ports(context: &Context, services: &[Service], given: &[String]) -> Result<BT
         };
         named.insert(name.to_owned(), url.to_owned());
     }
-    if let (false, Ok(up)) =
-        (services.iter().all(|s| named.contains_key(s.name())), client::reachable(&context.data(), &context.env))
-    {
+    if let (false, Ok(up)) = (
+        services.iter().all(|s| named.contains_key(s.name())),
+        client::reachable(&context.data(), &context.env),
+    ) {
         for (name, url) in up.health {
             named.entry(name).or_insert(url);
         }

@@ -86,6 +86,13 @@ impl Log for Measured {
         outcome
     }
 
+    async fn append_all(&self, units: Vec<Vec<Entry>>) -> Vec<Result<Appended, AppendError>> {
+        let sent = Instant::now();
+        let outcomes = self.log.append_all(units).await;
+        outcomes.iter().for_each(|outcome| self.note(sent, outcome));
+        outcomes
+    }
+
     async fn last(&self, stream: &str, filter: &Filter) -> Result<Option<Record>, Error> {
         self.log.last(stream, filter).await
     }
