@@ -181,6 +181,7 @@ impl Attempt {
         };
         while !is_said {
             tokio::select! {
+                biased;
                 said = &mut saying => {
                     is_said = true;
                     self.said(said)?;
