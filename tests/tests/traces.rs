@@ -39,6 +39,8 @@ output_tokens = "2"
 "#;
 /// Longest time for a job to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
+/// Longest wait for spans to be given up, in seconds.
+const GIVEN_UP_WITHIN_S: u32 = 60;
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
@@ -53,6 +55,7 @@ fn up(workers: u8, token_ms: u32, endpoint: &str) -> System {
             ("OTEL_EXPORTER_OTLP_HEADERS".into(), "api-key=hunter2".into()),
             ("OTEL_EXPORTER_OTLP_TIMEOUT".into(), "500".into()),
             ("LOWLAND_LOG_JSON".into(), "true".into()),
+            ("LOWLAND_LOG".into(), "info,lowland_scheduler=debug".into()),
         ],
         prices: Some(PRICES.into()),
         ..Setting::default()
@@ -321,12 +324,18 @@ fn a_collector_that_never_answers_disturbs_nobody() {
         let (_, answer, _) = runtime.block_on(chat(&system, PROMPT, None));
         assert_eq!(answer["choices"][0]["message"]["content"], PROMPT);
     }
-    sleep(Duration::from_secs(6)); // the batch has been tried four times by then, and given up
+    let complaint = "the collector does not take spans";
+    let complained = || system.command(&["logs", "scheduler", "-n", "1000"]).contains(complaint);
+    let given_up = (0..GIVEN_UP_WITHIN_S).any(|_| {
+        sleep(Duration::from_secs(1));
+        complained()
+    });
+    assert!(given_up, "the batch is tried four times, and given up");
     for (name, url) in system.health() {
         let ready = runtime.block_on(async { reqwest::get(&url).await.expect("it answers").status() });
         assert_eq!(ready, 200, "{name}");
     }
     let logs = system.command(&["logs", "scheduler", "-n", "1000"]);
-    assert_eq!(logs.matches("the collector does not take spans").count(), 1, "said once a while: {logs}");
+    assert_eq!(logs.matches(complaint).count(), 1, "said once a while: {logs}");
     system.down();
 }

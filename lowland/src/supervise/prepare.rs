@@ -11,7 +11,7 @@ use lowland_events::id::AccountId;
 
 use super::{
     plan::{Bus, DEMO_ACCOUNT, Inference, KEYS_FILE, Member, PRICES_FILE, Plan, Secrets, roles},
-    ports::{self, Chosen},
+    ports::{Chosen, Ports},
     stale,
 };
 use crate::{
@@ -69,14 +69,15 @@ pub fn prepare(data: &Data, options: &Options, fetcher: &Fetcher, say: &dyn Fn(S
         Secrets { password: keys::password(data, &tenant)?, api_key: keys::api_key(data, &tenant)? };
     let accounts = accounts(data, &roles, &[(tenant.clone(), secrets.password.clone())])?;
     write_files(data, &tenant, &secrets.api_key)?;
-    let bus = bus(data, options, fetcher, accounts, say)?;
+    let mut ports = Ports::default();
+    let bus = bus(data, options, fetcher, accounts, &mut ports, say)?;
     let inference = inference(options, fetcher)?;
-    let gateway = choose("the gateway", options.port, GATEWAY_PORT, say)?;
+    let gateway = choose("the gateway", options.port, GATEWAY_PORT, &mut ports, say)?;
     Ok(Plan {
         data: data.clone(),
         program: std::env::current_exe().context("finding this program's own file")?,
         bus,
-        members: members(roles)?,
+        members: members(roles, &mut ports)?,
         gateway_port: gateway,
         inference,
         tenant: (tenant, secrets),
@@ -170,6 +171,7 @@ fn bus(
     options: &Options,
     fetcher: &Fetcher,
     accounts: Accounts,
+    ports: &mut Ports,
     say: &dyn Fn(String),
 ) -> Result<Bus> {
     if let Some(url) = &options.nats_url {
@@ -177,8 +179,8 @@ fn bus(
     }
     let pinned = PINS.artifact("nats-server").context("artifacts.toml pins no nats-server")?;
     let program = fetcher.ensure(pinned)?.path;
-    let port = choose("the bus", options.nats_port, NATS_PORT, say)?;
-    let monitor_port = ports::any()?;
+    let port = choose("the bus", options.nats_port, NATS_PORT, ports, say)?;
+    let monitor_port = ports.any()?;
     let config = data.run().join("nats.conf");
     let server = Server {
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -213,8 +215,14 @@ pub fn bytes_in(dir: &Path) -> u64 {
 }
 
 /// A port that was asked for must be free; a default one may move, which is said.
-fn choose(what: &str, asked: Option<u16>, preferred: u16, say: &dyn Fn(String)) -> Result<u16> {
-    let Chosen { port, moved } = ports::choose(asked.unwrap_or(preferred))?;
+fn choose(
+    what: &str,
+    asked: Option<u16>,
+    preferred: u16,
+    ports: &mut Ports,
+    say: &dyn Fn(String),
+) -> Result<u16> {
+    let Chosen { port, moved } = ports.choose(asked.unwrap_or(preferred))?;
     match asked {
         Some(asked) if moved => bail!("port {asked} for {what} is taken"),
         None if moved => say(format!("port {preferred} is taken: {what} is on {port}")),
@@ -223,6 +231,6 @@ fn choose(what: &str, asked: Option<u16>, preferred: u16, say: &dyn Fn(String)) 
     Ok(port)
 }
 
-fn members(roles: Vec<Role>) -> Result<Vec<Member>> {
-    roles.into_iter().map(|role| Ok(Member { role, health_port: ports::any()? })).collect()
+fn members(roles: Vec<Role>, ports: &mut Ports) -> Result<Vec<Member>> {
+    roles.into_iter().map(|role| Ok(Member { role, health_port: ports.any()? })).collect()
 }

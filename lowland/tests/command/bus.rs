@@ -16,7 +16,7 @@ use lowland::{
         keys,
         permissions::Role,
     },
-    supervise::{health, ports, prepare::accounts},
+    supervise::{health, ports::Ports, prepare::accounts},
 };
 use lowland_events::{
     Domain, Filter, Subject,
@@ -73,7 +73,9 @@ impl Bus {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = Data::open(dir.path()).unwrap();
-        let (port, monitor_port) = (ports::any().unwrap(), ports::any().unwrap());
+        let mut ports = Ports::default();
+        let (port, monitor_port) = (ports.any().unwrap(), ports.any().unwrap());
+        drop(ports);
         let server = Server {
             host: std::net::Ipv4Addr::LOCALHOST.into(),
             port,

@@ -103,7 +103,7 @@ impl Drop for Lowland {
 }
 
 fn free_port() -> String {
-    lowland::supervise::ports::any().unwrap().to_string()
+    lowland::supervise::ports::Ports::default().any().unwrap().to_string()
 }
 
 fn text(bytes: &[u8]) -> String {

