@@ -41,7 +41,7 @@ pub struct ToppedUp {
     pub postings: Vec<Posting>,
 }
 
-/// The most that a job could cost is set aside.
+/// The most that a job could cost is set aside: from here on it may be given to a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HoldPlaced {
     /// The job.
@@ -89,11 +89,15 @@ pub struct Charged {
     /// Part of the price that was waived because it went beyond the hold.
     #[serde(default)]
     pub waived: Money,
+    /// What of the hold goes back, which closes it. Logs of earlier builds have none here, and what was left, if anything
+    /// was, goes back by a `hold_released` of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<Money>,
     /// The double entry.
     pub postings: Vec<Posting>,
 }
 
-/// What a hold did not need goes back.
+/// A hold that pays for nothing goes back. In logs of earlier builds also what a charge had left of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HoldReleased {
     /// The job.

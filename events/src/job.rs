@@ -195,7 +195,8 @@ pub struct Rejected {
     pub problem: Problem,
 }
 
-/// The most that the job could cost is set aside.
+/// The most that the job could cost is set aside. Earlier builds wrote it beside the account's `hold_placed`, which by itself
+/// says so now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Held {
     /// How much, in micro-units.

@@ -374,10 +374,11 @@ impl Filter {
         self.0.replacen(ROOT, LIVE, 1)
     }
 
-    /// Whether it selects a whole domain: [`Filter::domain`].
+    /// Whether it selects something of every aggregate: [`Filter::domain`] or [`Filter::event`].
     #[must_use]
-    pub fn is_whole_domain(&self) -> bool {
-        Domain::ALL.into_iter().any(|domain| *self == Self::domain(domain))
+    pub fn is_broad(&self) -> bool {
+        let tokens: Vec<&str> = self.0.split('.').collect();
+        matches!(tokens[..], [ROOT, _, ">"] | [ROOT, _, "*", "*", _]) && !self.0.ends_with(".*")
     }
 
     /// Whether `subject` is selected: `*` is any one token, a last `>` any one or more.

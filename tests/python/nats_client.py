@@ -22,7 +22,7 @@ async def completes(nc, heard, payload):
     name, ended = await heard.event(job, "completed", "rejected", "failed", "cancelled", "expired")
     assert name == "completed", (name, ended)
     charge = await heard.charge(job)
-    assert [name for name, _ in heard.of("job", job)] == ["submitted", "held", "assigned", "started", "completed"]
+    assert [name for name, _ in heard.of("job", job)] == ["submitted", "assigned", "started", "completed"]
     pieces = heard.of("token", job)
     assert "".join(piece["text"] for _, piece in pieces) == ended["output"].get("text", "")
     tokens = [token for _, piece in pieces for token in piece["tokens"]]

@@ -286,9 +286,11 @@ fn accounts() -> Vec<Sample> {
         price_version: price_version(),
         outcome: "completed".to_owned(),
         waived: Money(4),
+        released: None,
         postings: postings(),
     };
     let huge = account::Charged { amount: Money(i128::MAX), waived: Money(i128::MIN), ..charged.clone() };
+    let rest = account::Charged { released: Some(Money(1_499_877)), ..charged.clone() };
     vec![
         sample(
             "",
@@ -312,6 +314,7 @@ fn accounts() -> Vec<Sample> {
             },
         ),
         sample("", charged),
+        sample("with_rest", rest),
         sample("beyond_64_bits", huge),
         sample("", account::HoldReleased { job: job_id(), amount: Money(1_499_877), postings: postings() }),
     ]

@@ -71,9 +71,19 @@ pub(crate) fn concerns(stored: &Stored, job: &JobId) -> bool {
     }
 }
 
-/// Whether money was set aside for the job, by what its own events say.
+/// Whether money was set aside for the job: its account says so, or a worker was given it.
 pub(crate) fn was_held(chain: &[Stored]) -> bool {
-    chain.iter().any(|stored| matches!(stored.event, Event::Job(Job::Held(_))))
+    let tells = |event: &Event| {
+        matches!(event, Event::Account(Account::HoldPlaced(_)) | Event::Job(Job::Held(_) | Job::Assigned(_)))
+    };
+    chain.iter().any(|stored| tells(&stored.event))
+}
+
+/// Whether a job ended as one for which nothing can have been set aside: refused before it waited for money, or for want of
+/// it.
+pub(crate) fn was_refused(chain: &[Stored]) -> bool {
+    let refused = |event: &Event| matches!(event, Event::Job(Job::Rejected(_)));
+    !was_held(chain) && chain.iter().any(|stored| refused(&stored.event))
 }
 
 /// Whether any of the events moved money.
@@ -87,7 +97,9 @@ pub(crate) fn is_settled(chain: &[Stored]) -> bool {
     for stored in chain {
         match &stored.event {
             Event::Account(Account::HoldPlaced(body)) => held = Some(body.amount),
-            Event::Account(Account::Charged(body)) => held = held.map(|held| held - body.amount),
+            Event::Account(Account::Charged(body)) => {
+                held = held.map(|held| held - body.amount - body.released.unwrap_or_default());
+            }
             Event::Account(Account::HoldReleased(body)) => held = held.map(|held| held - body.amount),
             _ => {}
         }
@@ -206,7 +218,10 @@ fn of_account(account: &Account) -> String {
     match account {
         Account::ToppedUp(body) => body.amount.to_units(),
         Account::HoldPlaced(body) => format!("{} set aside", body.amount.to_units()),
-        Account::Charged(body) => format!("{} for {}", body.amount.to_units(), body.outcome),
+        Account::Charged(body) => {
+            let back = body.released.map(|rest| format!(", {} given back", rest.to_units()));
+            format!("{} for {}{}", body.amount.to_units(), body.outcome, back.unwrap_or_default())
+        }
         Account::HoldReleased(body) => format!("{} given back", body.amount.to_units()),
     }
 }

@@ -95,13 +95,12 @@ fn scheduler(own: Permissions) -> Permissions {
         .publishes(metrics_of("scheduler"))
 }
 
-/// Moves money, and says on the job that its money is held or is not there.
+/// Moves money, and says on the job that its money is not there.
 fn billing(own: Permissions) -> Permissions {
     own.ensures(&[LOG, REQUESTS, METRICS, SNAPSHOTS])
         .reads(&[LOG, REQUESTS, SNAPSHOTS])
         .publishes(snapshots_of("billing"))
         .publishes(Filter::domain(Domain::Account))
-        .publishes(Filter::event(Domain::Job, "held"))
         .publishes(Filter::event(Domain::Job, "rejected"))
         .publishes(Filter::event(Domain::Request, "rejected"))
         .publishes(metrics_of("billing"))

@@ -11,7 +11,7 @@ use crate::state::State;
 static EVENTS: Description = Description::counter(
     "lowland_billing_events_total",
     &["event"],
-    "Events that billing stored: topped_up, hold_placed, held, charged, hold_released, rejected.",
+    "Events that billing stored: topped_up, hold_placed, charged, hold_released, rejected.",
 );
 static CHARGED: Description = Description::counter(
     "lowland_billing_charged_micros_total",

@@ -38,10 +38,15 @@ pub fn hold(account: &AccountId, amount: Money) -> Vec<Posting> {
     entry(customer(account), held(account), amount)
 }
 
-/// Money that was set aside is earned.
+/// Of money that was set aside, `amount` is earned and `rest` goes back.
 #[must_use]
-pub fn charge(account: &AccountId, amount: Money) -> Vec<Posting> {
-    entry(held(account), REVENUE.to_owned(), amount)
+pub fn charge(account: &AccountId, amount: Money, rest: Money) -> Vec<Posting> {
+    let mut postings = entry(held(account), REVENUE.to_owned(), amount);
+    if rest != Money::ZERO {
+        postings[0].amount += rest;
+        postings.push(Posting { ledger: customer(account), amount: -rest });
+    }
+    postings
 }
 
 /// Money that was set aside goes back.
@@ -118,8 +123,9 @@ mod tests {
         let steps = [
             (topup(&acme, Money(100)), [100, 0]),
             (hold(&acme, Money(30)), [70, 30]),
-            (charge(&acme, Money(20)), [70, 10]),
-            (release(&acme, Money(10)), [80, 0]),
+            (charge(&acme, Money(20), Money(10)), [80, 0]),
+            (hold(&acme, Money(30)), [50, 30]),
+            (release(&acme, Money(30)), [80, 0]),
         ];
         for (postings, [available, set_aside]) in steps {
             assert!(ledger.fits(&postings));

@@ -37,6 +37,8 @@ impl Service for Billing {
     const NAME: &'static str = "billing";
     type Config = Config;
 
+    const IS_ONE_LOOP: bool = true;
+
     fn config(settings: &mut Settings) -> Config {
         Config::read(settings)
     }

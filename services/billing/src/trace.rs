@@ -71,7 +71,7 @@ impl Story {
                 self.causes.remove(&key);
                 span.map(|span| charged(span, body))
             }
-            // Beside a charge it is a part of that.
+            // Beside a charge, in logs of earlier builds, it is a part of that.
             Account::HoldReleased(body) => {
                 let key = (account, body.job.clone());
                 let span = self.reaction(stored, job, &key, "release");
@@ -217,6 +217,7 @@ mod tests {
             price_version: "v".into(),
             outcome: "cancelled".into(),
             waived: Money(0),
+            released: None,
             postings: Vec::new(),
         }
     }

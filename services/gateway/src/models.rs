@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lowland_events::{
-    Domain, Event, Stored, Time,
+    Domain, Event, Filter, Stored, Time,
     id::InstanceId,
     instance::{Ability, Event as Instance, Ready},
 };
@@ -34,7 +34,10 @@ impl State for Models {
 
 impl Keep for Models {
     const LOGIC_VERSION: u32 = 1;
-    const DOMAINS: &'static [Domain] = &[Domain::Instance];
+
+    fn filters() -> Vec<Filter> {
+        vec![Filter::domain(Domain::Instance)]
+    }
 }
 
 impl Models {

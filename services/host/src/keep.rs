@@ -1,7 +1,7 @@
 //! Setting a fold's state aside in the log, and taking it up again at start instead of folding from the beginning.
 
 use lowland_events::{
-    Domain, Filter,
+    Filter,
     id::ServiceId,
     log::{self, SharedLog},
     snapshot::{self, Found, Snapshot, SnapshotError},
@@ -19,14 +19,10 @@ const BYTES_AN_EVENT: u64 = 512;
 pub trait Keep: State + Serialize + DeserializeOwned {
     /// Counts up whenever `evolve` would fold the same events to another state; older snapshots are then not used.
     const LOGIC_VERSION: u32;
-    /// What of the log it is folded from.
-    const DOMAINS: &'static [Domain];
 
-    /// The same, as filters.
+    /// What of the log it is folded from.
     #[must_use]
-    fn filters() -> Vec<Filter> {
-        Self::DOMAINS.iter().copied().map(Filter::domain).collect()
-    }
+    fn filters() -> Vec<Filter>;
 }
 
 impl<S: Keep> Fold<S> {

@@ -9,6 +9,7 @@ use lowland_events::{
         jetstream::{Connection, Credentials, JetStreamLog},
     },
 };
+use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -35,6 +36,10 @@ pub trait Service {
 
     /// Whether it publishes its figures itself, with signs of life between.
     const BEATS: bool = false;
+
+    /// Whether it is one loop that does one thing after the other. It then has one thread, since waking another for what
+    /// arrives takes longer than most of what there is to do about it.
+    const IS_ONE_LOOP: bool = false;
 
     /// Reads its settings; what is wrong is noted in `settings`.
     fn config(settings: &mut Settings) -> Self::Config;
@@ -161,10 +166,9 @@ pub fn run_with<S: Service>(mut settings: Settings) -> Result<(), Error> {
     settings.finish()?;
     let instance = new_instance(S::NAME);
     logging::init(&common.log_filter, common.log_json, S::NAME, &instance)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Error::io("starting the runtime"))?;
+    let mut builder =
+        if S::IS_ONE_LOOP { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    let runtime = builder.enable_all().build().map_err(Error::io("starting the runtime"))?;
     let outcome = runtime.block_on(start::<S>(common, config, instance));
     runtime.shutdown_timeout(BLOCKED_WAIT);
     outcome

@@ -29,7 +29,10 @@ impl State for Reasons {
 
 impl Keep for Reasons {
     const LOGIC_VERSION: u32 = 1;
-    const DOMAINS: &'static [Domain] = &[Domain::Instance];
+
+    fn filters() -> Vec<Filter> {
+        vec![Filter::domain(Domain::Instance)]
+    }
 }
 
 /// The same state, folded by newer logic.
@@ -44,7 +47,10 @@ impl State for Newer {
 
 impl Keep for Newer {
     const LOGIC_VERSION: u32 = 2;
-    const DOMAINS: &'static [Domain] = &[Domain::Instance];
+
+    fn filters() -> Vec<Filter> {
+        vec![Filter::domain(Domain::Instance)]
+    }
 }
 
 fn entry(n: u64) -> lowland_events::log::Entry {

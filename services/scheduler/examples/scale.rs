@@ -5,11 +5,12 @@ use std::{hint::black_box, time::Instant};
 
 use lowland_events::{
     Draft, Event, Money, Stored, Subject, Time,
+    account::HoldPlaced,
     id::{AccountId, InstanceId, JobId, ModelId, RegionId, WorkerId},
     instance::{self, Ability},
     job::{self, Finish},
     log::Record,
-    meter::{Meter, Usage},
+    meter::{Meter, Rates, Usage},
 };
 use lowland_host::State as _;
 use lowland_scheduler::{
@@ -34,6 +35,18 @@ fn main() {
     (0..waiting).for_each(|n| drop(log.waiting_job(jobs + n)));
     let state = fold(&log.records, "the same and a quarter as many that wait");
     deciding(state, waiting);
+}
+
+fn hold(key: &JobKey) -> HoldPlaced {
+    HoldPlaced {
+        job: key.job.clone(),
+        model: ModelId::new("m").unwrap(),
+        amount: Money(1),
+        price_version: "p".into(),
+        rates: Rates::default(),
+        bounds: Usage::default(),
+        postings: Vec::new(),
+    }
 }
 
 fn fold(records: &[Record], what: &str) -> State {
@@ -115,7 +128,7 @@ impl Log {
             job: JobId::new(format!("job-{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).unwrap(),
         };
         self.append(key.subject("submitted"), submitted());
-        self.append(key.subject("held"), job::Held { amount: Money(1), price_version: "p".into() });
+        self.append(Subject::account(&key.account, "hold_placed"), hold(&key));
         key
     }
 

@@ -3,12 +3,13 @@
 
 use lowland_events::{
     Draft, Event, EventId, Money, Stored, Subject, Time, TraceContext,
+    account::HoldPlaced,
     codec::BodyError,
     event::Unknown,
     id::{AccountId, InstanceId, JobId, ModelId, RegionId, WorkerId},
     instance::{self, Ability},
     job::{self, Finish, Problem, ProblemCode},
-    meter::{Meter, Usage},
+    meter::{Meter, Rates, Usage},
     request::{self, CancelRequested, Posted},
 };
 use lowland_host::State as _;
@@ -44,6 +45,18 @@ pub(crate) fn key(name: &str) -> JobKey {
 
 pub(crate) fn instance(name: &str) -> InstanceId {
     InstanceId::new(name).unwrap()
+}
+
+pub(crate) fn hold(of: &JobId) -> HoldPlaced {
+    HoldPlaced {
+        job: of.clone(),
+        model: ModelId::new(MODEL).unwrap(),
+        amount: Money(5),
+        price_version: "p1".into(),
+        rates: Rates::default(),
+        bounds: Usage::default(),
+        postings: Vec::new(),
+    }
 }
 
 pub(crate) fn output(tokens: u64) -> Usage {
@@ -135,9 +148,9 @@ impl Given {
     }
 
     pub(crate) fn held(self, name: &str) -> Self {
-        let held = job::Held { amount: Money(5), price_version: "p1".into() };
         let given = if self.state.job(&key(name)).is_none() { self.submitted(name) } else { self };
-        given.job(name, held)
+        let JobKey { account, job } = key(name);
+        given.event(Subject::account(&account, "hold_placed"), hold(&job))
     }
 
     /// Accepted, held and given to `id` as its next attempt.

@@ -34,6 +34,7 @@ pub struct Scheduler;
 impl Service for Scheduler {
     const NAME: &'static str = "scheduler";
     const BEATS: bool = true;
+    const IS_ONE_LOOP: bool = true;
     type Config = Config;
 
     fn config(settings: &mut Settings) -> Config {

@@ -36,7 +36,7 @@ impl Phase {
     fn name(self) -> &'static str {
         match self {
             Self::Submitted => "submitted",
-            Self::Held => "held",
+            Self::Held => HELD,
             Self::Assigned => "assigned",
             Self::Started => "started",
             Self::AttemptFailed => "attempt_failed",
@@ -60,11 +60,15 @@ pub enum Next {
     Ended,
 }
 
-/// The legal moves: from each place (none: the job does not exist yet), the events that may follow.
+/// The move that the account's `hold_placed` makes, and that earlier builds told again by a job event of this name.
+pub const HELD: &str = "held";
+
+/// The legal moves: from each place (none: the job does not exist yet), the events that may follow. A job that has its hold
+/// may yet be rejected: by an append of billing's that was on its way when money came in.
 pub const TABLE: &[(Option<Phase>, &[&str])] = &[
     (None, &["submitted", "rejected"]),
-    (Some(Phase::Submitted), &["held", "rejected", "cancelled", "expired"]),
-    (Some(Phase::Held), &["assigned", "cancelled", "expired", "failed"]),
+    (Some(Phase::Submitted), &[HELD, "rejected", "cancelled", "expired"]),
+    (Some(Phase::Held), &[HELD, "assigned", "rejected", "cancelled", "expired", "failed"]),
     (
         Some(Phase::Assigned),
         &["started", "attempt_failed", "cancel_requested", "cancelled", "expired", "failed", "completed"],
@@ -139,7 +143,7 @@ mod tests {
     fn what_is_not_in_the_table_is_illegal() {
         assert_eq!(after(None, "assigned"), None);
         assert_eq!(after(Some(Phase::Submitted), "assigned"), None);
-        assert_eq!(after(Some(Phase::Held), "held"), None);
+        assert_eq!(after(Some(Phase::Assigned), "held"), None);
         assert_eq!(after(Some(Phase::AttemptFailed), "completed"), None);
         assert_eq!(after(Some(Phase::Held), "assigned"), Some(Next::Open(Phase::Assigned)));
         assert_eq!(after(Some(Phase::CancelRequested), "completed"), Some(Next::Ended));

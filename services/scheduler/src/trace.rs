@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use lowland_events::{
     Event, EventId, Stored, Time, TraceContext,
+    account::Event as Account,
+    id::JobId,
     job::{Assigned, Event as Job, Submitted},
     meter::Usage,
     trace::{ATTEMPT_SPAN, PLACE_SPAN, operation},
@@ -92,6 +94,9 @@ impl Story {
 
     /// Takes an event in.
     pub fn take(&mut self, stored: &Stored) -> Told {
+        if let Event::Account(Account::HoldPlaced(hold)) = &stored.event {
+            self.waits(stored, &hold.job);
+        }
         let (Event::Job(event), Some(key)) = (&stored.event, JobKey::of(&stored.subject)) else {
             return Told::default();
         };
@@ -102,8 +107,7 @@ impl Story {
             Job::Submitted(submitted) => self.begin(stored, context, key, submitted),
             Job::Assigned(assigned) => self.assigned(stored, &key, assigned),
             Job::AttemptFailed(failed) => self.attempt_failed(stored, &key, failed.problem.code.as_str()),
-            Job::Held(_) => self.waits(stored, &key),
-            Job::Started(_) | Job::CancelRequested(_) => Vec::new(),
+            Job::Held(_) | Job::Started(_) | Job::CancelRequested(_) => Vec::new(),
             Job::Rejected(_) | Job::Completed(_) | Job::Failed(_) | Job::Cancelled(_) | Job::Expired(_) => {
                 return self.ended(stored, context, key, event);
             }
@@ -153,11 +157,12 @@ impl Story {
         Some(consumed(span.below(Some(context)), "REQUESTS", request).failed_if(failure))
     }
 
-    fn waits(&mut self, stored: &Stored, key: &JobKey) -> Vec<Span> {
-        if let Some(life) = self.lives.get_mut(key) {
-            life.since = stored.stored_at;
+    /// Paid for, the job waits for its place.
+    fn waits(&mut self, hold: &Stored, job: &JobId) {
+        let key = hold.subject.account_id().map(|account| JobKey { account, job: job.clone() });
+        if let Some(life) = key.and_then(|key| self.lives.get_mut(&key)) {
+            life.since = hold.stored_at;
         }
-        Vec::new()
     }
 
     fn assigned(&mut self, stored: &Stored, key: &JobKey, assigned: &Assigned) -> Vec<Span> {

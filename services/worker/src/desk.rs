@@ -37,13 +37,20 @@ const NAME_BYTES: usize = 40;
 /// An engine that was loaded, or why one was not; nothing more comes after all are.
 pub(crate) type Loaded = Result<Arc<dyn Engine>, String>;
 
+/// An engine that takes jobs, and what is counted of its model.
+#[derive(Clone)]
+struct Running {
+    engine: Arc<dyn Engine>,
+    figures: ModelFigures,
+}
+
 /// All that a worker has to hand.
 pub(crate) struct Desk {
     host: Host,
     config: Config,
     bus: Bus,
     roster: Roster,
-    engines: BTreeMap<InstanceId, Arc<dyn Engine>>,
+    engines: BTreeMap<InstanceId, Running>,
     orders: BTreeMap<Key, (u32, watch::Sender<Order>)>,
     jobs: JoinSet<(Key, u32)>,
     instances: u32,
@@ -117,7 +124,7 @@ impl Desk {
             Command::Tell(key, order) => self.tell(&key, &order),
             Command::Announce(lost) => {
                 tracing::warn!(instance = %lost, "taken for lost; going on under another name");
-                if let Some(engine) = self.engines.remove(&lost).filter(|_| !self.stopping) {
+                if let Some(Running { engine, .. }) = self.engines.remove(&lost).filter(|_| !self.stopping) {
                     self.announce(engine).await;
                 }
             }
@@ -132,14 +139,14 @@ impl Desk {
     }
 
     fn begin(&mut self, of: Assignment) {
-        let Some(engine) = self.engines.get(&of.assigned.instance).cloned() else { return };
+        let running = self.engines.get(&of.assigned.instance).cloned();
+        let Some(Running { engine, figures }) = running else { return };
         let about = about(&of);
         about.in_scope(|| tracing::debug!("assigned"));
         let (key, attempt) = (of.key.clone(), of.attempt());
         let first = if self.stopping { Order::Stop } else { Order::Proceed };
         let (order, orders) = watch::channel(first);
         self.orders.insert(key.clone(), (attempt, order));
-        let figures = ModelFigures::of(&self.host.figures, engine.model().id.as_str());
         let tracer = self.host.tracer.clone();
         let attempt_at_job = Attempt::new(self.bus.clone(), of, engine, orders, figures, tracer);
         let work = async move {
@@ -173,7 +180,7 @@ impl Desk {
             }
             Err(fault) => tracing::error!(%fault, "a job's task failed"),
         }
-        match self.engines.values().find(|engine| !engine.is_alive()) {
+        match self.engines.values().map(|running| &running.engine).find(|engine| !engine.is_alive()) {
             Some(dead) => Err(Error::Other(format!("the engine of model {} has died", dead.model().id))),
             None => Ok(()),
         }
@@ -182,21 +189,21 @@ impl Desk {
     /// Says that the engine takes jobs, under a name that was never used before.
     async fn announce(&mut self, engine: Arc<dyn Engine>) {
         let stop = self.host.stop.clone();
+        let figures = ModelFigures::of(&self.host.figures, engine.model().id.as_str());
         loop {
             self.instances += 1;
             let instance = name(self.config.worker.as_str(), self.host.instance.as_str(), self.instances);
             // Before it is announced, so that the first assignment finds it.
             self.roster.add(instance.clone());
-            self.engines.insert(instance.clone(), Arc::clone(&engine));
+            let running = Running { engine: Arc::clone(&engine), figures: figures.clone() };
+            self.engines.insert(instance.clone(), running);
             let ready = self.draft(&engine, &instance, "ready", self.ready(engine.model()));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 said = self.say(&ready, ready.entry_after(0)) => {
                     if said {
-                        let model = engine.model();
-                        let slots = ModelFigures::of(&self.host.figures, model.id.as_str()).slots;
-                        slots.set(model.slots.into());
+                        figures.slots.set(engine.model().slots.into());
                         return tracing::info!(%instance, model = %engine.model().id, "ready");
                     }
                 }
@@ -247,7 +254,7 @@ impl Desk {
             tracing::warn!(jobs = self.jobs.len(), "stopping with jobs that could not say how they stand");
         }
         let stopped = Stopped { reason: "the worker was stopped".into() };
-        for (instance, engine) in &self.engines {
+        for (instance, Running { engine, .. }) in &self.engines {
             // Unguarded: whatever the scheduler said of the instance meanwhile, it has ended.
             let draft = self.draft(engine, instance, "stopped", stopped.clone());
             if timeout(GOODBYE_WAIT, self.say(&draft, draft.entry())).await.is_err() {

@@ -38,6 +38,8 @@ pub struct Worker;
 impl Service for Worker {
     const NAME: &'static str = "worker";
     const BEATS: bool = true;
+    // Engines compute on threads of their own.
+    const IS_ONE_LOOP: bool = true;
     type Config = Config;
 
     fn config(settings: &mut Settings) -> Config {

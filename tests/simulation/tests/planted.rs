@@ -7,7 +7,7 @@ use lowland_simulation::{
 };
 
 /// Seeds within which each bug is to be found.
-const FOUND_WITHIN: u64 = 600;
+const FOUND_WITHIN: u64 = 1000;
 
 /// Holds that `bug` is found, by a check that says one of `words`.
 fn found(bug: Bug, words: &[&str]) {

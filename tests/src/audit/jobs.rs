@@ -17,8 +17,6 @@ pub struct Job {
     pub submitted: Option<Submitted>,
     /// When that was decided.
     pub submitted_at: Time,
-    /// What was set aside, and the version of the price book.
-    pub held: Option<(i128, String)>,
     /// Assignments so far.
     pub attempts: u32,
     /// Attempts that came to nothing.
@@ -58,12 +56,8 @@ impl Job {
                 self.submitted = Some(body.clone());
                 self.submitted_at = event.meta.time;
             }
-            Event::Held(body) => {
-                assert_eq!(all, &["submitted", "held"], "{key:?}");
-                self.held = Some((body.amount.0, body.price_version.clone()));
-            }
             Event::Assigned(body) => {
-                assert!(self.held.is_some() && !self.live, "{key:?} is assigned: {all:?}");
+                assert!(!self.live, "{key:?} is assigned: {all:?}");
                 assert_eq!(body.attempt, self.attempts + 1, "{key:?} counts its attempts: {all:?}");
                 assert_eq!(
                     Some(&body.job),
@@ -105,12 +99,7 @@ impl Job {
             Event::Expired(body) => (body.usage.clone(), String::new(), None),
             Event::Rejected(body) => {
                 // What only a tokenizer finds wrong is found by an attempt.
-                let found = self.lost > 0 && !self.live;
-                assert!(
-                    self.held.is_none() || found,
-                    "{key:?} is rejected after it was held: {:?}",
-                    self.names
-                );
+                assert!(self.lost == self.attempts, "{key:?} is rejected while it runs: {:?}", self.names);
                 (Usage::default(), String::new(), Some(body.problem.code))
             }
             other => panic!("{key:?}: {other:?} is no end"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lowland_events::{
     account::{ChargeLine, Charged, Event, HoldPlaced, HoldReleased, Posting},
+    job::Assigned,
     meter::{Rates, Usage},
 };
 
@@ -57,7 +58,8 @@ impl Ledger {
         let key = |job: &str| (account.to_owned(), job.to_owned());
         match body {
             Event::ToppedUp(body) => {
-                self.post(&body.postings, "cash", &format!("customer:{account}"), body.amount.0);
+                let credits = [(&*format!("customer:{account}"), body.amount.0)];
+                self.post(&body.postings, "cash", &credits);
                 let before = self.topups.insert(key(body.topup.as_str()), body.amount.0);
                 assert_eq!(before, None, "top-up {} is entered twice", body.topup);
             }
@@ -69,7 +71,7 @@ impl Ledger {
 
     fn place(&mut self, key: Key, body: &HoldPlaced, jobs: &BTreeMap<Key, Job>) {
         let (customer, held) = (format!("customer:{}", key.0), format!("held:{}", key.0));
-        self.post(&body.postings, &customer, &held, body.amount.0);
+        self.post(&body.postings, &customer, &[(&held, body.amount.0)]);
         let job = jobs.get(&key).unwrap_or_else(|| panic!("{key:?} is held before it is submitted"));
         let submitted = job.submitted.as_ref().unwrap_or_else(|| panic!("{key:?} is held and was rejected"));
         assert_eq!((&submitted.model, &submitted.bounds), (&body.model, &body.bounds), "{key:?}");
@@ -90,8 +92,17 @@ impl Ledger {
         assert!(self.holds.insert(key.clone(), hold).is_none(), "{key:?} is held twice");
     }
 
+    /// Only what is paid for in advance is given to a worker, by the prices that its hold fixed.
+    pub(super) fn pays_for(&self, key: &Key, body: &Assigned) {
+        let hold = self.holds.get(key).filter(|hold| hold.left.is_some());
+        let hold = hold.unwrap_or_else(|| panic!("{key:?} is assigned without a hold"));
+        assert_eq!(hold.version, body.price_version, "{key:?} knows its hold");
+    }
+
     fn charge(&mut self, key: Key, body: &Charged, jobs: &BTreeMap<Key, Job>) {
-        self.post(&body.postings, &format!("held:{}", key.0), "revenue", body.amount.0);
+        let back = body.released.map_or(0, |rest| rest.0);
+        let credits = [("revenue", body.amount.0), (&*format!("customer:{}", key.0), back)];
+        self.post(&body.postings, &format!("held:{}", key.0), &credits);
         let hold = self.holds.get_mut(&key).unwrap_or_else(|| panic!("{key:?} is charged without a hold"));
         let end = jobs.get(&key).and_then(|job| job.end.as_ref());
         let end = end.unwrap_or_else(|| panic!("{key:?} is charged before its end"));
@@ -102,25 +113,31 @@ impl Ledger {
         assert_eq!(listed, end.usage, "{key:?} is charged for what was delivered");
         let at = |line: &ChargeLine| hold.rates.0.get(&line.meter) == Some(&line.rate);
         assert!(body.lines.iter().all(at), "{key:?} is charged at the rates of its hold: {body:?}");
-        let left = hold.left.unwrap_or_else(|| panic!("{key:?} is charged after its hold was closed"));
-        let rest = left - body.amount.0;
-        hold.left = (rest > 0).then_some(rest);
+        let left = hold.left.take();
+        let left = left.unwrap_or_else(|| panic!("{key:?} is charged after its hold was closed"));
+        let rest = Some(left - body.amount.0);
+        assert_eq!(body.released.map(|back| back.0), rest, "{key:?}: exactly the rest goes back, once");
         assert!(hold.charged.replace((body.amount.0, listed)).is_none(), "{key:?} is charged twice");
     }
 
     fn release(&mut self, key: &Key, body: &HoldReleased) {
-        self.post(&body.postings, &format!("held:{}", key.0), &format!("customer:{}", key.0), body.amount.0);
+        let credits = [(&*format!("customer:{}", key.0), body.amount.0)];
+        self.post(&body.postings, &format!("held:{}", key.0), &credits);
         let hold = self.holds.get_mut(key).unwrap_or_else(|| panic!("{key:?} is released without a hold"));
         assert_eq!(hold.left.take(), Some(body.amount.0), "{key:?}: exactly the rest goes back, once");
     }
 
-    /// Enters one transfer, held to the two accounts that it may touch; nobody's money goes below zero.
-    fn post(&mut self, postings: &[Posting], debit: &str, credit: &str, amount: i128) {
-        let mut wanted = [(debit, amount), (credit, -amount)];
+    /// Enters one transfer, held to the accounts that it may touch; nobody's money goes below zero. A credit of nothing may
+    /// be left out, but for the first.
+    fn post(&mut self, postings: &[Posting], debit: &str, credits: &[(&str, i128)]) {
+        let sum = credits.iter().map(|(_, amount)| amount).sum();
+        let credits = credits.iter().enumerate().filter(|(n, (_, amount))| *n == 0 || *amount != 0);
+        let mut wanted = vec![(debit, sum)];
+        wanted.extend(credits.map(|(_, (name, amount))| (*name, -amount)));
         let mut told: Vec<_> = postings.iter().map(|line| (line.ledger.as_str(), line.amount.0)).collect();
         wanted.sort_unstable();
         told.sort_unstable();
-        assert_eq!(told, wanted, "one transfer from {debit} to {credit}");
+        assert_eq!(told, wanted, "one transfer out of {debit}");
         for (name, amount) in wanted {
             let balance = self.balances.entry(name.to_owned()).or_default();
             *balance += amount;
@@ -139,13 +156,9 @@ impl Ledger {
     pub(super) fn paid(&self, key: &Key, job: &Job) {
         let (Some(end), hold) = (&job.end, self.holds.get(key)) else { return };
         let Some(hold) = hold else {
-            assert!(
-                job.held.is_none() && end.usage.0.is_empty(),
-                "{key:?} delivered without a hold: {job:?}"
-            );
+            assert!(end.usage.0.is_empty(), "{key:?} delivered without a hold: {job:?}");
             return;
         };
-        assert_eq!(job.held, Some((hold.placed, hold.version.clone())), "{key:?} knows its hold");
         assert_eq!(hold.left, None, "{key:?} has ended, and its hold is open");
         let charged = hold.charged.as_ref().map(|(_, usage)| usage);
         let delivered = Some(&end.usage).filter(|usage| !usage.0.is_empty());

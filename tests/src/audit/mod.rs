@@ -15,6 +15,7 @@ use std::{
 use lowland_events::{
     Event, Stored,
     envelope::Undecodable,
+    job,
     log::{Error, SharedLog},
     meter::{Meter, Usage},
     request, stream,
@@ -119,6 +120,9 @@ impl Audit {
             Event::Job(body) => {
                 let key = key(event);
                 self.jobs.entry(key.clone()).or_default().take(&key, event, body);
+                if let job::Event::Assigned(body) = body {
+                    self.ledger.pays_for(&key, body);
+                }
             }
             Event::Account(body) => self.ledger.take(event.subject.scope(), body, &self.jobs),
             _ => {}

@@ -1,6 +1,6 @@
 //! Following: an ephemeral consumer, made anew at the right place whenever it or the connection is lost.
 //!
-//! Several whole domains are followed by a consumer of the whole stream, and sorted out here: for a consumer of several
+//! What several filters select of every aggregate is followed by a consumer of the whole stream, and sorted out here: for a consumer of several
 //! filters, nats-server 2.15.1 looks through the block's subjects anew for each message, which made folding a hundred
 //! thousand events take half a minute.
 //!
@@ -70,7 +70,7 @@ impl JetStreamFollow {
             Start::At(sequence) => sequence.max(1),
             Start::New => info.state.last_seq + 1,
         };
-        let is_whole = filters.len() > 1 && filters.iter().all(Filter::is_whole_domain);
+        let is_whole = filters.len() > 1 && filters.iter().all(Filter::is_broad);
         let last = if is_whole { last_of(&line, stream, filters).await? } else { info.state.last_seq };
         let mut follow = Self {
             line,

@@ -272,7 +272,7 @@ mod tests {
     fn an_aggregate_is_in_a_group_once() {
         let units = [
             &["job.a.1.submitted"][..],
-            &["job.a.2.held", "account.a.a.hold_placed"],
+            &["job.a.2.rejected", "account.a.a.hold_placed"],
             &["job.a.11.submitted"],
             &["job.a.1.assigned.w1"],
             &["account.a.a.charged"],
@@ -282,20 +282,21 @@ mod tests {
 
     #[test]
     fn groups_are_bounded() {
-        let jobs: Vec<String> = (0..GROUP_MESSAGES_MAX * 2 + 1).map(|n| format!("job.a.{n}.held")).collect();
+        let jobs: Vec<String> =
+            (0..GROUP_MESSAGES_MAX * 2 + 1).map(|n| format!("job.a.{n}.started")).collect();
         let units = jobs.iter().map(|job| unit(&[job.as_str()], 1).0).collect();
         assert_eq!(groups(units), [GROUP_MESSAGES_MAX, GROUP_MESSAGES_MAX, 1]);
         let half = GROUP_BYTES_MAX / 2 + 1;
-        let units = ["job.a.1.held", "job.a.2.held", "job.a.3.held"].map(|job| unit(&[job], half).0);
+        let units = ["job.a.1.started", "job.a.2.started", "job.a.3.started"].map(|job| unit(&[job], half).0);
         assert_eq!(groups(units.into()), [1, 1, 1]);
     }
 
     #[test]
     fn each_unit_hears_its_own_sequence() {
         let units = [
-            unit(&["job.a.1.held"], 1),
-            unit(&["account.a.a.charged", "account.a.a.hold_released"], 1),
-            unit(&["job.a.3.held"], 1),
+            unit(&["job.a.1.started"], 1),
+            unit(&["account.a.a.charged", "account.a.a.hold_placed"], 1),
+            unit(&["job.a.3.started"], 1),
         ];
         let (units, answers): (Vec<_>, Vec<_>) = units.into_iter().unzip();
         tell_stored(units, Appended { sequence: 14, repeated: false });

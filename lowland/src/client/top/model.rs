@@ -140,7 +140,7 @@ impl Model {
             Account::HoldPlaced(body) => account.held += body.amount,
             Account::HoldReleased(body) => account.held -= body.amount,
             Account::Charged(body) => {
-                account.held -= body.amount;
+                account.held -= body.amount + body.released.unwrap_or_default();
                 account.charged += body.amount;
                 account.charges += 1;
             }

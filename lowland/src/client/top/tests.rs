@@ -2,7 +2,7 @@
 
 use lowland_events::{
     Draft, Event, Money, Stored, Subject, Time,
-    account::{Charged, HoldPlaced, HoldReleased, ToppedUp},
+    account::{Charged, HoldPlaced, ToppedUp},
     id::{AccountId, InstanceId, JobId, ModelId, RegionId, ServiceId, WorkerId},
     instance::{Ability, Ready},
     job::{Failed, Problem, ProblemCode},
@@ -65,7 +65,7 @@ fn account(event: impl Into<Event>) -> Stored {
     stored(Subject::account(&acme(), event.name()), event, before(30))
 }
 
-fn money() -> [Stored; 4] {
+fn money() -> [Stored; 3] {
     let (job, model, postings) = (job(), ModelId::new("m").unwrap(), Vec::new());
     let (price_version, bounds) = ("v".to_owned(), Usage::default());
     [
@@ -85,16 +85,16 @@ fn money() -> [Stored; 4] {
             postings: postings.clone(),
         }),
         account(Charged {
-            job: job.clone(),
+            job,
             model,
             amount: Money(400_000),
             lines: Vec::new(),
             price_version,
             outcome: "failed".into(),
             waived: Money::ZERO,
-            postings: postings.clone(),
+            released: Some(Money(500_000)),
+            postings,
         }),
-        account(HoldReleased { job, amount: Money(500_000), postings }),
     ]
 }
 

@@ -139,7 +139,7 @@ async fn money(
     let mut chain: Vec<Stored> = own.iter().map(|entry| entry.stored.clone()).collect();
     let mut found = Vec::new();
     let filter = Filter::scope(Domain::Account, account.as_str());
-    if chain::is_settled(&chain) && !chain::was_held(&chain) {
+    if chain::was_refused(&chain) {
         return Ok(found);
     }
     all(log, LOG, filter, from, |record| {

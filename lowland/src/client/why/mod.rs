@@ -21,6 +21,9 @@ use super::{chain, document::Document};
 use attempts::Attempt;
 use money::Bill;
 
+/// Where a job stands that has its hold.
+const PAID: &str = "paid for in advance; waits for a free place";
+
 /// A record of the job's, and what is wrong with it if its body cannot be read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -154,9 +157,15 @@ fn is_end(event: &Event) -> bool {
     super::watch::ends(event) || matches!(event, Event::Account(Account::ToppedUp(_)))
 }
 
-/// The last event that says where the job stands: of its own subject, else of its request.
+/// The last event that says where the job stands: of its own subject or its hold, else of its request.
 fn last_of_job<'a>(events: &[&'a Stored]) -> Option<&'a Stored> {
-    let own = events.iter().rev().find(|stored| matches!(stored.event, Event::Job(_)));
+    let over = events.iter().any(|stored| super::watch::ends(&stored.event));
+    let moves = |event: &Event| match event {
+        Event::Job(_) => true,
+        Event::Account(Account::HoldPlaced(_)) => !over,
+        _ => false,
+    };
+    let own = events.iter().rev().find(|stored| moves(&stored.event));
     let topup = || events.iter().find(|stored| matches!(stored.event, Event::Account(Account::ToppedUp(_))));
     own.or_else(topup).or_else(|| events.last()).copied()
 }
@@ -177,6 +186,7 @@ fn summary(events: &[&Stored]) -> String {
             "asked to be cancelled, but no such job was posted".into()
         }
         Event::Request(Request::Rejected(body)) => refused(&body.problem),
+        Event::Account(Account::HoldPlaced(_)) => PAID.into(),
         Event::Account(Account::ToppedUp(body)) => format!("booked: {} were added", body.amount.to_units()),
         _ => format!("{}: of a type or shape that this build cannot read", last.event.name()),
     }
@@ -185,7 +195,7 @@ fn summary(events: &[&Stored]) -> String {
 fn of_job(event: &Job) -> String {
     match event {
         Job::Submitted(_) => "accepted; waits for billing to set money aside".into(),
-        Job::Held(_) => "paid for in advance; waits for a free place".into(),
+        Job::Held(_) => PAID.into(),
         Job::Assigned(body) => format!("given to {}, which has not begun yet", body.worker),
         Job::Started(body) => format!("under way, attempt {}", body.attempt),
         Job::AttemptFailed(body) if body.retry => {

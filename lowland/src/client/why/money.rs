@@ -107,7 +107,8 @@ impl Bill {
         self.price_version = Some(body.price_version.clone());
         self.outcome = Some(body.outcome.clone());
         self.waived = body.waived;
-        self.open -= body.amount;
+        self.released = body.released.filter(|rest| *rest != Money::ZERO);
+        self.open -= body.amount + body.released.unwrap_or_default();
         let adds_up = price(&body.lines) == body.amount + body.waived;
         self.charged = Some(Sum::of(&body.lines, body.amount, adds_up));
     }
@@ -162,6 +163,7 @@ mod tests {
                 price_version: "v".into(),
                 outcome: "completed".into(),
                 waived: Money(waived),
+                released: None,
                 postings: Vec::new(),
             });
             bill.charged.unwrap()

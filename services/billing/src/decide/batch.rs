@@ -1,4 +1,4 @@
-//! What one account's round writes, as one atomic batch: the account's events, then those of its jobs.
+//! What one account's round writes: its events, which stand or fall together.
 
 use lowland_events::{
     Draft, Event, Money, Subject,
@@ -18,33 +18,27 @@ pub(super) struct Batch<'a> {
     pub(super) free: Money,
     last: u64,
     facts: &'a Facts<'a>,
-    on_account: Vec<Draft>,
-    on_jobs: Vec<(Draft, u64)>,
+    drafts: Vec<Draft>,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn new(account: &'a AccountId, last: u64, free: Money, facts: &'a Facts<'a>) -> Self {
-        Self { account, free, last, facts, on_account: Vec::new(), on_jobs: Vec::new() }
+        Self { account, free, last, facts, drafts: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.on_account.is_empty()
+        self.drafts.is_empty()
     }
 
-    /// Whether `events` more may come in.
-    pub(super) fn has_room(&self, events: usize) -> bool {
-        self.on_account.len() + self.on_jobs.len() + events <= EVENTS_MAX
+    /// Whether a further event may come in.
+    pub(super) fn has_room(&self) -> bool {
+        self.drafts.len() < EVENTS_MAX
     }
 
-    /// Adds an event of the account.
-    pub(super) fn on_account(&mut self, name: &str, event: impl Into<Event>, cause: &Cause) {
+    /// Adds an event.
+    pub(super) fn push(&mut self, name: &str, event: impl Into<Event>, cause: &Cause) {
         let draft = self.draft(Subject::account(self.account, name), event, cause);
-        self.on_account.push(draft);
-    }
-
-    /// Adds an event of a job whose last sequence is `last`.
-    pub(super) fn on_job(&mut self, draft: Draft, last: u64) {
-        self.on_jobs.push((draft, last));
+        self.drafts.push(draft);
     }
 
     /// An event of a job, caused by one of its own.
@@ -58,9 +52,8 @@ impl<'a> Batch<'a> {
     }
 
     pub(super) fn into_decision(self) -> Option<Decision> {
-        let mut on_account = self.on_account.into_iter();
-        let first = Decision::one(on_account.next()?, self.last);
-        let decision = on_account.fold(first, Decision::then);
-        Some(self.on_jobs.into_iter().fold(decision, |decision, (draft, last)| decision.and(draft, last)))
+        let mut drafts = self.drafts.into_iter();
+        let first = Decision::one(drafts.next()?, self.last);
+        Some(drafts.fold(first, Decision::then))
     }
 }

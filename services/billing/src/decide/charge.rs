@@ -1,4 +1,4 @@
-//! Jobs that have ended: what was delivered is charged, and what the hold did not need goes back.
+//! Jobs that have ended: what was delivered is charged, and what the hold did not need goes back, in one event.
 //!
 //! The hold closes with that, and a charge needs an open hold: however often an ending is delivered, it is charged once.
 
@@ -13,12 +13,9 @@ use crate::{
     state::{Account, End, Hold},
 };
 
-/// Events that closing a hold takes at most.
-const EVENTS_EACH: usize = 2;
-
 pub(super) fn close_ended(batch: &mut Batch<'_>, account: &Account) {
     for job in &account.ended {
-        if !batch.has_room(EVENTS_EACH) {
+        if !batch.has_room() {
             return;
         }
         if let Some(hold) = account.holds.get(job)
@@ -31,17 +28,16 @@ pub(super) fn close_ended(batch: &mut Batch<'_>, account: &Account) {
 
 fn close(batch: &mut Batch<'_>, job: &JobId, hold: &Hold, end: &End) {
     let charged = if hold.charged { None } else { charge(batch, job, hold, end) };
-    let rest = hold.amount - charged.as_ref().map_or_else(Default::default, |charged| charged.amount);
-    let charge_closes = charged.is_some() && rest.0 == 0;
-    if let Some(charged) = charged {
-        batch.on_account("charged", charged, &end.cause);
+    batch.free += charged.as_ref().map_or(hold.amount, |charged| hold.amount - charged.amount);
+    match charged {
+        Some(charged) => batch.push("charged", charged, &end.cause),
+        None => batch.push("hold_released", release(batch, job, hold), &end.cause),
     }
-    if !charge_closes {
-        let postings = ledger::release(batch.account, rest);
-        let released = HoldReleased { job: job.clone(), amount: rest, postings };
-        batch.on_account("hold_released", released, &end.cause);
-    }
-    batch.free += rest;
+}
+
+fn release(batch: &Batch<'_>, job: &JobId, hold: &Hold) -> HoldReleased {
+    let postings = ledger::release(batch.account, hold.amount);
+    HoldReleased { job: job.clone(), amount: hold.amount, postings }
 }
 
 /// The charge for what was delivered, never more than was set aside; none if nothing was.
@@ -52,6 +48,7 @@ fn charge(batch: &Batch<'_>, job: &JobId, hold: &Hold, end: &End) -> Option<Char
     }
     let price = rating::price(&lines);
     let amount = price.min(hold.amount);
+    let rest = hold.amount - amount;
     Some(Charged {
         job: job.clone(),
         model: hold.model.clone(),
@@ -60,6 +57,7 @@ fn charge(batch: &Batch<'_>, job: &JobId, hold: &Hold, end: &End) -> Option<Char
         price_version: hold.price_version.clone(),
         outcome: end.outcome.clone(),
         waived: price - amount,
-        postings: ledger::charge(batch.account, amount),
+        released: Some(rest),
+        postings: ledger::charge(batch.account, amount, rest),
     })
 }

@@ -6,7 +6,7 @@
 use lowland_events::{
     Money,
     account::HoldPlaced,
-    job::{Held, Problem, ProblemCode, Rejected},
+    job::{Problem, ProblemCode, Rejected},
 };
 use lowland_host::Decision;
 
@@ -18,9 +18,6 @@ use crate::{
     state::{Account, State, Waiting},
 };
 
-/// Events that placing a hold takes.
-const EVENTS_EACH: usize = 2;
-
 /// Places what holds there is money for, oldest job first; gives the rejections of those there is none for.
 pub(super) fn place_or_reject(
     batch: &mut Batch<'_>,
@@ -31,8 +28,8 @@ pub(super) fn place_or_reject(
     let settled = batch.is_empty() && account.ended.is_empty();
     let available = state.ledger.available(batch.account);
     let mut rejections = Vec::new();
-    for waiting in account.waiting.values().filter(|waiting| !account.holds.contains_key(&waiting.job)) {
-        if !batch.has_room(EVENTS_EACH) {
+    for waiting in account.waiting.values() {
+        if !batch.has_room() {
             break;
         }
         let price = match facts.book.price(&waiting.model, &waiting.bounds, waiting.submitted_at) {
@@ -54,7 +51,6 @@ pub(super) fn place_or_reject(
 }
 
 fn place(batch: &mut Batch<'_>, waiting: &Waiting, price: Price, amount: Money) {
-    let held = Held { amount, price_version: price.version.clone() };
     let placed = HoldPlaced {
         job: waiting.job.clone(),
         model: waiting.model.clone(),
@@ -64,8 +60,7 @@ fn place(batch: &mut Batch<'_>, waiting: &Waiting, price: Price, amount: Money) 
         bounds: waiting.bounds.clone(),
         postings: ledger::hold(batch.account, amount),
     };
-    batch.on_account("hold_placed", placed, &waiting.cause);
-    batch.on_job(batch.job_draft(&waiting.job, "held", held, &waiting.cause), waiting.last);
+    batch.push("hold_placed", placed, &waiting.cause);
     batch.free -= amount;
 }
 

@@ -129,7 +129,7 @@ pub fn fate(state: &State, request: &Request) -> Fate {
 pub(super) fn enter(batch: &mut Batch<'_>, state: &State, requests: &[Request]) {
     let mut ids = BTreeSet::new();
     for request in requests.iter().filter(|request| request.account == *batch.account) {
-        let first = fate(state, request) == Fate::Enter && batch.has_room(1) && ids.insert(&request.topup);
+        let first = fate(state, request) == Fate::Enter && batch.has_room() && ids.insert(&request.topup);
         if let (true, Ok(body)) = (first, &request.body) {
             let postings = ledger::topup(batch.account, body.amount);
             let topped_up = ToppedUp {
@@ -138,7 +138,7 @@ pub(super) fn enter(batch: &mut Batch<'_>, state: &State, requests: &[Request]) 
                 reference: body.reference.clone(),
                 postings,
             };
-            batch.on_account("topped_up", topped_up, &request.cause);
+            batch.push("topped_up", topped_up, &request.cause);
             batch.free += body.amount;
         }
     }

@@ -12,6 +12,9 @@ use lowland_events::{
 };
 use serde::{Deserialize, Serialize};
 
+/// How a job ended that was over before its hold was stored.
+const OVER: &str = "over";
+
 /// One customer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
@@ -114,10 +117,10 @@ impl Account {
         self.waiting.insert(event.sequence, waiting);
     }
 
-    pub(super) fn no_longer_waiting(&mut self, job: &JobId) {
-        if let Some(sequence) = self.waiting_jobs.remove(job) {
-            self.waiting.remove(&sequence);
-        }
+    /// Whether it has waited.
+    pub(super) fn no_longer_waiting(&mut self, job: &JobId) -> bool {
+        let sequence = self.waiting_jobs.remove(job);
+        sequence.is_some_and(|sequence| self.waiting.remove(&sequence).is_some())
     }
 
     pub(super) fn job_moved(&mut self, job: &JobId, sequence: u64) {
@@ -139,7 +142,7 @@ impl Account {
     pub(super) fn take(&mut self, body: &Event, event: &Stored) -> bool {
         match body {
             Event::ToppedUp(body) => self.top_up(body, event),
-            Event::HoldPlaced(body) => self.place(body),
+            Event::HoldPlaced(body) => self.place(body, event),
             Event::Charged(body) => self.charge(body),
             Event::HoldReleased(body) => self.release(body),
         }
@@ -154,16 +157,23 @@ impl Account {
         new
     }
 
-    fn place(&mut self, body: &HoldPlaced) -> bool {
+    /// A job that ended before its hold was stored does not wait for one: what is set aside goes back.
+    fn place(&mut self, body: &HoldPlaced, event: &Stored) -> bool {
         let new = !self.holds.contains_key(&body.job);
         if new {
+            let waited = self.no_longer_waiting(&body.job);
+            let nothing =
+                || End { outcome: OVER.to_owned(), usage: Usage::default(), cause: Cause::of(event) };
+            if !waited {
+                self.ended.insert(body.job.clone());
+            }
             let hold = Hold {
                 model: body.model.clone(),
                 amount: body.amount,
                 price_version: body.price_version.clone(),
                 rates: body.rates.clone(),
                 charged: false,
-                end: None,
+                end: (!waited).then(nothing),
             };
             self.holds.insert(body.job.clone(), hold);
         }
@@ -171,10 +181,13 @@ impl Account {
     }
 
     fn charge(&mut self, body: &Charged) -> bool {
-        let open = |hold: &&mut Hold| !hold.charged && body.amount <= hold.amount;
-        let Some(hold) = self.holds.get_mut(&body.job).filter(open) else { return false };
+        let rest = |hold: &Hold| hold.amount - body.amount;
+        let fits = |hold: &&mut Hold| {
+            !hold.charged && rest(hold) >= Money::ZERO && body.released.is_none_or(|back| back == rest(hold))
+        };
+        let Some(hold) = self.holds.get_mut(&body.job).filter(fits) else { return false };
         hold.charged = true;
-        hold.amount -= body.amount;
+        hold.amount = rest(hold) - body.released.unwrap_or_default();
         if hold.amount == Money::ZERO {
             self.close(&body.job);
         }

@@ -1,13 +1,13 @@
 //! What billing knows, and how an event changes it.
 //!
-//! Jobs are kept only between `submitted` and `held`, holds only until they are closed. What stays for ever is one ledger
+//! Jobs are kept only between `submitted` and their hold, holds only until they are closed. What stays for ever is one ledger
 //! balance a customer and the ids of top-ups: each id counts once, and no window forgets it.
 
 mod account;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lowland_events::{Domain, Event, Stored, account as money, id::AccountId, job, meter::Usage};
+use lowland_events::{Domain, Event, Filter, Stored, account as money, id::AccountId, job, meter::Usage};
 use lowland_host::fold;
 use serde::{Deserialize, Serialize};
 
@@ -49,13 +49,13 @@ impl State {
         let account = self.accounts.entry(account_id.clone()).or_default();
         match body {
             job::Event::Submitted(submitted) => account.wait(job, submitted, event),
-            job::Event::Held(_) => account.no_longer_waiting(&job),
             job::Event::Completed(end) => account.job_ended(&job, event, &end.usage),
             job::Event::Failed(end) => account.job_ended(&job, event, &end.usage),
             job::Event::Cancelled(end) => account.job_ended(&job, event, &end.usage),
             job::Event::Expired(end) => account.job_ended(&job, event, &end.usage),
             job::Event::Rejected(_) => account.job_ended(&job, event, &Usage::default()),
-            job::Event::Assigned(_)
+            job::Event::Held(_)
+            | job::Event::Assigned(_)
             | job::Event::Started(_)
             | job::Event::AttemptFailed(_)
             | job::Event::CancelRequested(_) => account.job_moved(&job, event.sequence),
@@ -97,8 +97,11 @@ impl State {
 }
 
 impl lowland_host::Keep for State {
-    const LOGIC_VERSION: u32 = 1;
-    const DOMAINS: &'static [Domain] = &[Domain::Job, Domain::Account];
+    const LOGIC_VERSION: u32 = 2;
+
+    fn filters() -> Vec<Filter> {
+        [Domain::Job, Domain::Account].map(Filter::domain).into()
+    }
 }
 
 impl fold::State for State {

@@ -1,8 +1,11 @@
 //! Given jobs that have ended: what is charged, what goes back, and that it happens once.
 
+use lowland_billing::ledger;
 use lowland_events::{
     Domain, Event, Money, account,
-    account::Charged,
+    account::{Charged, HoldReleased},
+    id::ModelId,
+    job,
     meter::{Meter, Usage},
 };
 
@@ -34,10 +37,11 @@ fn what_was_delivered_is_charged_whatever_the_ending() {
             world.settle().await;
             let charges = charges(&world).await;
             assert_eq!((charges[0].amount, charges[0].outcome.as_str()), (Money(27), outcome));
+            assert_eq!(charges[0].released, Some(Money(173)), "the rest goes back with it");
             assert_eq!(world.money("acme").await, (973, 0));
             assert_eq!(
                 world.chain(Domain::Account, "acme", "acme").await,
-                ["topped_up", "hold_placed", "charged", "hold_released"]
+                ["topped_up", "hold_placed", "charged"]
             );
         });
     }
@@ -66,8 +70,7 @@ fn never_more_than_the_hold_and_the_rest_is_waived() {
         let charges = charges(&world).await;
         assert_eq!((charges[0].amount, charges[0].waived), (Money(20), Money(15)));
         assert_eq!(world.money("acme").await, (980, 0));
-        let chain = world.chain(Domain::Account, "acme", "acme").await;
-        assert_eq!(chain, ["topped_up", "hold_placed", "charged"], "nothing is left to release");
+        assert_eq!(charges[0].released, Some(Money::ZERO), "nothing is left to release");
     });
 }
 
@@ -114,6 +117,40 @@ fn the_price_is_that_of_submission_whatever_the_book_says_later() {
         world.complete("acme", "j1", tokens(1, 1)).await;
         world.settle().await;
         assert_eq!(charges(&world).await[0].amount, Money(2));
+    });
+}
+
+#[test]
+fn a_log_of_earlier_builds_folds_to_the_same_balances() {
+    run(async {
+        let world = with_hold("writer", tokens(100, 100)).await;
+        let held = job::Held { amount: Money(200), price_version: "v1".into() };
+        world.job_event("acme", "j1", held).await;
+        world.complete("acme", "j1", tokens(20, 7)).await;
+        let acme = crate::world::account("acme");
+        let of = |amount| (crate::world::job("j1"), Money(amount));
+        let (job, amount) = of(27);
+        let charged = Charged {
+            job,
+            model: ModelId::new("writer").unwrap(),
+            amount,
+            lines: Vec::new(),
+            price_version: "v1".into(),
+            outcome: "completed".into(),
+            waived: Money::ZERO,
+            released: None,
+            postings: ledger::charge(&acme, amount, Money::ZERO),
+        };
+        world.account_event("charged", charged).await;
+        assert_eq!(world.money("acme").await, (800, 173));
+        let (job, amount) = of(173);
+        let released = HoldReleased { job, amount, postings: ledger::release(&acme, amount) };
+        world.account_event("hold_released", released).await;
+        let billing = world.settle().await;
+        assert_eq!(world.money("acme").await, (973, 0));
+        assert_eq!(billing.state().misfits, 0);
+        let stored = world.chain(Domain::Account, "acme", "acme").await;
+        assert_eq!(stored, ["topped_up", "hold_placed", "charged", "hold_released"], "nothing more came");
     });
 }
 

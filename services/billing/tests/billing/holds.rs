@@ -2,7 +2,7 @@
 
 use lowland_events::{Domain, Event, Money, account, job, job::ProblemCode};
 
-use crate::world::{World, run, tokens};
+use crate::world::{Billing, World, run, tokens};
 
 async fn problem(world: &World, of: &str, name: &str) -> job::Problem {
     let stored = world.stored().await;
@@ -18,23 +18,20 @@ async fn problem(world: &World, of: &str, name: &str) -> job::Problem {
 }
 
 #[test]
-fn the_most_that_a_job_can_cost_is_set_aside_in_one_batch() {
+fn the_most_that_a_job_can_cost_is_set_aside() {
     run(async {
         let world = World::with_money(1000).await;
         world.submit("acme", "j1", "writer", tokens(100, 50)).await;
         world.settle().await;
         assert_eq!(world.money("acme").await, (850, 150));
-        assert_eq!(world.chain(Domain::Job, "acme", "j1").await, ["submitted", "held"]);
+        assert_eq!(world.chain(Domain::Job, "acme", "j1").await, ["submitted", "hold_placed"]);
         let stored = world.stored().await;
-        let [placed, held] = &stored[stored.len() - 2..] else { unreachable!() };
+        let placed = stored.last().unwrap();
         let Event::Account(account::Event::HoldPlaced(body)) = &placed.event else { panic!("{placed:?}") };
         assert_eq!((body.amount, body.price_version.as_str()), (Money(150), "v1"));
-        assert_eq!(held.event.name(), "held");
         let submitted = stored.iter().find(|event| event.event.name() == "submitted").unwrap();
-        for event in [placed, held] {
-            assert_eq!(event.meta.causation, Some(submitted.meta.id));
-            assert_eq!(event.meta.traceparent, submitted.meta.traceparent);
-        }
+        assert_eq!(placed.meta.causation, Some(submitted.meta.id));
+        assert_eq!(placed.meta.traceparent, submitted.meta.traceparent);
     });
 }
 
@@ -46,7 +43,7 @@ fn no_money_is_said_with_what_is_needed_and_what_is_there() {
         world.submit("acme", "j2", "writer", tokens(60, 0)).await;
         world.submit("acme", "j3", "writer", tokens(40, 0)).await;
         world.settle().await;
-        assert_eq!(world.chain(Domain::Job, "acme", "j1").await, ["submitted", "held"]);
+        assert_eq!(world.chain(Domain::Job, "acme", "j1").await, ["submitted", "hold_placed"]);
         assert_eq!(world.chain(Domain::Job, "acme", "j2").await, ["submitted", "rejected"]);
         let problem = problem(&world, "acme", "j2").await;
         assert_eq!(problem.code, ProblemCode::InsufficientFunds);
@@ -65,7 +62,7 @@ fn an_account_that_nobody_knows_has_no_money_but_may_run_what_is_free() {
         world.submit("new", "j2", "free", tokens(1, 1)).await;
         world.settle().await;
         assert_eq!(problem(&world, "new", "j1").await.code, ProblemCode::InsufficientFunds);
-        assert_eq!(world.chain(Domain::Job, "new", "j2").await, ["submitted", "held"]);
+        assert_eq!(world.chain(Domain::Job, "new", "j2").await, ["submitted", "hold_placed"]);
     });
 }
 
@@ -98,6 +95,25 @@ fn a_job_that_ended_before_it_was_held_costs_nothing() {
 }
 
 #[test]
+fn what_is_held_for_a_job_that_has_just_ended_goes_back() {
+    run(async {
+        let world = World::with_money(100).await;
+        world.submit("acme", "j1", "writer", tokens(10, 0)).await;
+        let mut billing = Billing::start(&world).await;
+        let cancelled = job::Cancelled { reason: "changed my mind".into(), usage: tokens(0, 0) };
+        world.job_event("acme", "j1", cancelled).await;
+        assert!(billing.decide(&world, usize::MAX, |_| true).await, "it has not read of the end");
+        assert_eq!(world.money("acme").await, (90, 10));
+        world.settle().await;
+        assert_eq!(
+            world.chain(Domain::Account, "acme", "acme").await,
+            ["topped_up", "hold_placed", "hold_released"]
+        );
+        assert_eq!(world.money("acme").await, (100, 0));
+    });
+}
+
+#[test]
 fn many_jobs_go_in_batches_oldest_first() {
     run(async {
         let world = World::with_money(120).await;
@@ -106,7 +122,7 @@ fn many_jobs_go_in_batches_oldest_first() {
         }
         world.settle().await;
         assert_eq!(world.money("acme").await, (0, 120));
-        for (n, end) in [(0, "held"), (119, "held"), (120, "rejected"), (129, "rejected")] {
+        for (n, end) in [(0, "hold_placed"), (119, "hold_placed"), (120, "rejected"), (129, "rejected")] {
             assert_eq!(world.chain(Domain::Job, "acme", &format!("j{n}")).await, ["submitted", end], "j{n}");
         }
     });
@@ -121,7 +137,7 @@ fn money_that_is_about_to_come_back_is_waited_for() {
         world.submit("acme", "j2", "writer", tokens(90, 0)).await;
         world.complete("acme", "j1", tokens(10, 0)).await;
         world.settle().await;
-        assert_eq!(world.chain(Domain::Job, "acme", "j2").await, ["submitted", "held"]);
+        assert_eq!(world.chain(Domain::Job, "acme", "j2").await, ["submitted", "hold_placed"]);
         assert_eq!(world.money("acme").await, (0, 90));
     });
 }

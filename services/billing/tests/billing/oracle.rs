@@ -21,7 +21,6 @@ pub(crate) struct Oracle {
     bounds: BTreeMap<Key, Usage>,
     /// Placed holds: what was placed, its rates, and what is left of it (none once closed).
     holds: BTreeMap<Key, (i128, Rates, Option<i128>)>,
-    held: BTreeMap<Key, i128>,
     ends: BTreeMap<Key, Usage>,
     charged: BTreeSet<Key>,
 }
@@ -63,11 +62,6 @@ impl Oracle {
                 self.bounds.insert(key, body.bounds.clone());
                 return;
             }
-            job::Event::Held(body) => {
-                assert!(!self.ends.contains_key(&key), "{key:?} held after its end");
-                assert!(self.held.insert(key, body.amount.0).is_none(), "held twice");
-                return;
-            }
             job::Event::Completed(body) => body.usage.clone(),
             job::Event::Failed(body) => body.usage.clone(),
             job::Event::Cancelled(body) => body.usage.clone(),
@@ -99,8 +93,8 @@ impl Oracle {
         let listed: BTreeMap<Meter, u64> =
             body.lines.iter().map(|line| (line.meter, line.quantity)).collect();
         assert_eq!(listed, usage.0);
-        let rest = left.expect("the hold is open") - body.amount.0;
-        *left = (rest > 0).then_some(rest);
+        let rest = left.take().expect("the hold is open") - body.amount.0;
+        assert_eq!(body.released.map(|back| back.0), Some(rest), "{key:?}: exactly the rest goes back");
         assert!(self.charged.insert(key), "charged twice");
     }
 
@@ -109,11 +103,7 @@ impl Oracle {
         let (_, _, left) = self.holds.get_mut(&key).expect("a release draws on a hold");
         assert_eq!(left.take(), Some(body.amount.0), "{key:?}: exactly the rest goes back");
         let delivered = self.ends.get(&key).is_some_and(|usage| !usage.0.is_empty());
-        assert_eq!(
-            self.charged.contains(&key),
-            delivered,
-            "{key:?}: charged first, if anything was delivered"
-        );
+        assert!(!delivered, "{key:?}: what was delivered is charged");
     }
 
     fn post(&mut self, postings: &[Posting]) {
@@ -135,15 +125,14 @@ impl Oracle {
 
     /// What holds when billing has done all that there was to do.
     pub(crate) fn is_settled(&self) {
-        for (key, (placed, _, left)) in &self.holds {
-            assert_eq!(self.held.get(key), Some(placed), "{key:?}: the job knows its hold");
+        for (key, (_, _, left)) in &self.holds {
             let ended = self.ends.contains_key(key);
             assert_eq!(left.is_none(), ended, "{key:?}: open until the job ends, closed then");
             let delivered = self.ends.get(key).is_some_and(|usage| !usage.0.is_empty());
             assert_eq!(self.charged.contains(key), delivered, "{key:?}: charged once for what was delivered");
         }
         for key in self.bounds.keys() {
-            assert!(self.held.contains_key(key) || self.ends.contains_key(key), "{key:?} still waits");
+            assert!(self.holds.contains_key(key) || self.ends.contains_key(key), "{key:?} still waits");
         }
     }
 

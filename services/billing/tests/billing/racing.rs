@@ -1,7 +1,7 @@
 //! Two billings over one log, each stopped and started between any two steps, while jobs come, end and are paid for.
 //! Whatever the order: the books balance, nobody overspends, everything is charged once.
 
-use lowland_events::stream;
+use lowland_events::{Domain, stream};
 use proptest::prelude::*;
 
 use crate::{
@@ -82,16 +82,13 @@ async fn take(world: &mut World, billings: &mut [Billing; 2], step: Step) {
 
 /// A job that was never held delivered nothing; one that was may end in any way.
 async fn end(world: &World, account: &str, job: &str, which: u8, input: u64, output: u64) {
-    let Some(last) = world.last(account, job).await else { return };
-    let usage = if last.subject.ends_with(".held") {
-        tokens(input, output)
-    } else if last.subject.ends_with(".submitted") {
-        tokens(0, 0)
-    } else {
-        return;
+    let chain = world.chain(Domain::Job, account, job).await;
+    let ending = match chain.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["submitted"] => ending(2, tokens(0, 0)),
+        ["submitted", "hold_placed"] => ending(which, tokens(input, output)),
+        _ => return,
     };
-    let which = if last.subject.ends_with(".held") { which } else { 2 };
-    world.job_event(account, job, ending(which, usage)).await;
+    world.job_event(account, job, ending).await;
 }
 
 async fn race(steps: Vec<Step>) {

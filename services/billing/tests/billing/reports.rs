@@ -29,7 +29,7 @@ fn a_statement_says_where_the_account_stands() {
         assert_eq!(statement.holds.into_iter().collect::<Vec<_>>(), [(job("j3"), Money(112))]);
         assert_eq!(
             statement.movements.back().map(|m| (m.event.as_str(), m.available)),
-            Some(("hold_released", Money(878)))
+            Some(("charged", Money(878)))
         );
         let nobody = lowland_billing::statement(&world.log, &account("nobody")).await.unwrap();
         assert_eq!((nobody.available, nobody.charges), (Money::ZERO, 0));

@@ -45,10 +45,10 @@ impl Running {
     }
 }
 
-/// Waits until the last event of the job is `name`.
+/// Waits until the last event of the job, its hold counted, is `name`.
 async fn until(world: &World, of: &str, job: &str, name: &str) {
     let wanted = async {
-        while world.last(of, job).await.is_none_or(|last| !last.subject.ends_with(name)) {
+        while world.chain(Domain::Job, of, job).await.last().is_none_or(|last| last != name) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -85,7 +85,7 @@ fn from_topup_to_charge_with_lost_answers_and_deliveries() {
         for n in 0..20 {
             world.submit("acme", &format!("j{n}"), "writer", tokens(40, 20)).await;
         }
-        until(&world, "acme", "j0", "held").await;
+        until(&world, "acme", "j0", "hold_placed").await;
         until(&world, "acme", "j19", "rejected").await;
         assert_eq!(world.money("acme").await, (1000 - 16 * 60, 16 * 60));
         for n in 0..16 {
@@ -110,12 +110,12 @@ fn a_service_that_was_away_catches_up() {
         let first = start(&world, &path);
         until_money(&world, "acme", (100, 0)).await;
         world.submit("acme", "j1", "writer", tokens(10, 10)).await;
-        until(&world, "acme", "j1", "held").await;
+        until(&world, "acme", "j1", "hold_placed").await;
         first.stop().await;
         world.complete("acme", "j1", tokens(1, 1)).await;
         world.submit("acme", "j2", "writer", tokens(10, 0)).await;
         let second = start(&world, &path);
-        until(&world, "acme", "j2", "held").await;
+        until(&world, "acme", "j2", "hold_placed").await;
         until_money(&world, "acme", (88, 10)).await;
         second.stop().await;
     });
@@ -170,7 +170,7 @@ fn a_changed_price_book_is_used_without_a_restart() {
         std::fs::write(&path, BOOK.replace("models.odd", "models.painter")).unwrap();
         tokio::time::sleep(Duration::from_secs(10)).await;
         world.submit("acme", "j2", "painter", tokens(1, 1)).await;
-        until(&world, "acme", "j2", "held").await;
+        until(&world, "acme", "j2", "hold_placed").await;
         billing.stop().await;
     });
 }

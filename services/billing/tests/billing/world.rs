@@ -10,7 +10,7 @@ use lowland_billing::{
     prices::Book,
 };
 use lowland_events::{
-    Domain, Draft, Event, Filter, Money, Stored, Subject, Time,
+    Domain, Draft, Event, Filter, Money, Stored, Subject, Time, account,
     id::{AccountId, InstanceId, JobId, ModelId},
     job::{self, Finish, Output, Problem, ProblemCode, Submitted, Task},
     log::{Record, SharedLog, memory::MemoryLog},
@@ -18,7 +18,7 @@ use lowland_events::{
     request::TopupPosted,
     stream,
 };
-use lowland_host::{Fold, commit};
+use lowland_host::{Fold, Keep as _, commit};
 
 /// Rounds after which billing must have found its rest.
 pub(crate) const ROUNDS_MAX: usize = 100;
@@ -109,6 +109,13 @@ impl World {
         self.append_job(of, name, &kind, event, last).await;
     }
 
+    /// An event of `acme`, as some billing wrote it.
+    pub(crate) async fn account_event(&self, kind: &str, event: impl Into<Event>) {
+        let subject = Subject::account(&account("acme"), kind);
+        let draft = Draft::new(subject, event, &format!("test/acme/{kind}"), "test", self.now());
+        self.log.append(draft.entry()).await.unwrap();
+    }
+
     async fn append_job(&self, of: &str, name: &str, kind: &str, event: Event, last: u64) {
         let subject = Subject::job(&account(of), &job(name), kind);
         let cause = format!("test/{of}/{name}/{kind}/{last}");
@@ -159,11 +166,14 @@ impl World {
         records.iter().map(|record| Stored::try_from(record).unwrap()).collect()
     }
 
-    /// What became of a job or an account, as `name` of its events in order.
+    /// What became of a job (with its hold) or an account, as `name` of its events in order.
     pub(crate) async fn chain(&self, domain: Domain, of: &str, name: &str) -> Vec<String> {
-        let stored = self.stored().await.into_iter();
-        let mine = stored.filter(|e| {
-            e.subject.domain() == domain && e.subject.scope() == of && e.subject.aggregate() == name
+        let stored = self.stored().await.into_iter().filter(|event| event.subject.scope() == of);
+        let mine = stored.filter(|e| match &e.event {
+            Event::Account(account::Event::HoldPlaced(hold)) if domain == Domain::Job => {
+                hold.job.as_str() == name
+            }
+            _ => e.subject.domain() == domain && e.subject.aggregate() == name,
         });
         mine.map(|event| event.event.name().to_owned()).collect()
     }
@@ -194,8 +204,7 @@ pub(crate) struct Billing {
 
 impl Billing {
     pub(crate) async fn start(world: &World) -> Self {
-        let filters = [Filter::domain(Domain::Job), Filter::domain(Domain::Account)];
-        Self { fold: Fold::open(&world.log, stream::LOG, &filters).await.unwrap() }
+        Self { fold: Fold::open(&world.log, stream::LOG, &State::filters()).await.unwrap() }
     }
 
     pub(crate) fn state(&self) -> &State {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lowland_events::{
     EventId, Stored, Time,
+    account::HoldPlaced,
     id::InstanceId,
     job::{DEADLINE_REASON, Event, Problem, ProblemCode, Submitted},
     meter::Usage,
@@ -32,7 +33,7 @@ pub struct Job {
     pub phase: Phase,
     /// Sequence of its last event: what the next append expects.
     pub last: u64,
-    /// Id of its last event: what the next one follows from.
+    /// Id of its last event, or of its hold: what the next one follows from.
     pub last_id: EventId,
     /// Id of the request that it came from.
     pub origin: EventId,
@@ -136,11 +137,17 @@ impl Job {
         self.attempt == attempt && self.instance.as_ref() == Some(instance)
     }
 
+    /// Takes in that it is paid for in advance: what follows, follows from that.
+    pub(super) fn hold(&mut self, stored: &Stored, hold: &HoldPlaced) {
+        self.phase = Phase::Held;
+        self.price_version = Some(hold.price_version.clone());
+        self.last_id = stored.meta.id;
+    }
+
     /// Takes in an event that leaves the job open.
     pub(super) fn go_on(&mut self, phase: Phase, stored: &Stored, event: &Event) {
         self.phase = phase;
         match event {
-            Event::Held(held) => self.price_version = Some(held.price_version.clone()),
             Event::Assigned(assigned) => {
                 self.attempt = assigned.attempt;
                 self.assigned_at = stored.meta.time;

@@ -11,7 +11,8 @@ mod job;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lowland_events::{
-    Domain, Event, Stored, Time,
+    Domain, Event, Filter, Stored, Time,
+    account::{Event as AccountEvent, HoldPlaced},
     id::{AccountId, InstanceId, ModelId},
     job::Event as JobEvent,
 };
@@ -24,7 +25,7 @@ pub use job::{ATTEMPTS_BARREN_MAX, ATTEMPTS_MAX, CANCEL_ANSWER_MS, Cancel, Failu
 
 use crate::{
     key::JobKey,
-    lifecycle::{self, Next, Phase},
+    lifecycle::{self, HELD, Next, Phase},
     queue::{self, Queue},
 };
 
@@ -65,8 +66,15 @@ pub struct Due {
 }
 
 impl lowland_host::Keep for State {
-    const LOGIC_VERSION: u32 = 2;
-    const DOMAINS: &'static [Domain] = &[Domain::Job, Domain::Instance];
+    const LOGIC_VERSION: u32 = 3;
+
+    fn filters() -> Vec<Filter> {
+        [Domain::Job, Domain::Instance]
+            .map(Filter::domain)
+            .into_iter()
+            .chain([Filter::event(Domain::Account, "hold_placed")])
+            .collect()
+    }
 }
 
 impl lowland_host::State for State {
@@ -74,6 +82,10 @@ impl lowland_host::State for State {
         let fitted = match &event.event {
             Event::Job(job) => self.evolve_job(event, job),
             Event::Instance(instance) => self.evolve_fleet(event, instance),
+            Event::Account(AccountEvent::HoldPlaced(hold)) => {
+                self.hold(event, hold);
+                true
+            }
             _ => true,
         };
         if !fitted {
@@ -153,6 +165,21 @@ impl State {
             Fitted::Not => return false,
         }
         true
+    }
+
+    /// A job is paid for in advance, by an event of its account. Billing gives back what it set aside for one that has
+    /// ended meanwhile.
+    fn hold(&mut self, stored: &Stored, hold: &HoldPlaced) {
+        let Some(account) = stored.subject.account_id() else { return };
+        let key = JobKey { account, job: hold.job.clone() };
+        if let Some(mut job) = self.jobs.remove(&key) {
+            if lifecycle::after(Some(job.phase), HELD) == Some(Next::Open(Phase::Held)) {
+                self.unindex(&key, &job);
+                job.hold(stored, hold);
+                self.index(&key, &job);
+            }
+            self.jobs.insert(key, job);
+        }
     }
 
     fn evolve_job(&mut self, stored: &Stored, event: &JobEvent) -> bool {

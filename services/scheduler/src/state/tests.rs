@@ -94,9 +94,22 @@ fn an_event_before_its_time_changes_nothing_but_the_sequence() {
         },
     );
     assert_eq!(completed.state.ended().len(), 1);
-    let held_twice = Given::nothing().held("a/j").held("a/j");
-    let job = held_twice.state.job(&key("a/j")).unwrap();
-    assert_eq!((job.phase, job.last, held_twice.state.ignored()), (Phase::Held, 3, 1));
+    let held_late = Given::a_worker().assigned("a/j", "w1-p1-m").held("a/j");
+    let job = held_late.state.job(&key("a/j")).unwrap();
+    assert_eq!((job.phase, job.last), (Phase::Assigned, 4), "and the job's sequence is its own events'");
+}
+
+#[test]
+fn what_earlier_builds_told_twice_holds_once() {
+    let given = Given::nothing().held("a/j");
+    let hold_id = given.state.job(&key("a/j")).unwrap().last_id;
+    let given = given.job("a/j", job::Held { amount: lowland_events::Money(5), price_version: "p1".into() });
+    let job = given.state.job(&key("a/j")).unwrap();
+    assert_eq!((job.phase, job.last, given.state.ignored()), (Phase::Held, 3, 0));
+    assert_ne!(job.last_id, hold_id, "what follows, follows from the later of the two");
+    let unpaid = Given::nothing().submitted("a/k");
+    let told = job::Held { amount: lowland_events::Money(5), price_version: "p1".into() };
+    assert_eq!(unpaid.job("a/k", told).state.job(&key("a/k")).unwrap().phase, Phase::Held);
 }
 
 proptest! {
@@ -110,7 +123,7 @@ proptest! {
             let has_attempt = given.state.job(&key(&name)).is_some_and(|job| job.attempt > 0);
             given = match step {
                 0 => given.submitted(&name),
-                1 => given.job(&name, job::Held { amount: lowland_events::Money(1), price_version: "p".into() }),
+                1 if given.state.job(&key(&name)).is_some() => given.held(&name),
                 2 if given.state.job(&key(&name)).is_some() => given.assigned(&name, "w1-p1-m"),
                 3 if given.state.job(&key(&name)).is_some() => given.assigned(&name, "w2-p1-m"),
                 4 if has_attempt => given.started(&name),

@@ -7,7 +7,7 @@ use lowland_events::{
 };
 
 use super::*;
-use crate::given::key;
+use crate::given::{hold, key};
 
 const OURS: &str = "scheduler/one";
 
@@ -83,8 +83,10 @@ fn completed() -> job::Completed {
     }
 }
 
-fn held() -> job::Held {
-    job::Held { amount: lowland_events::Money(1), price_version: "1".into() }
+/// The job's hold, stored at `at` milliseconds.
+fn held(at: i64) -> Stored {
+    let JobKey { account, job } = key("a/j");
+    Stored { subject: Subject::account(&account, "hold_placed"), ..event(at, "billing/one", hold(&job)) }
 }
 
 /// `name start..end < parent` of each span, times in milliseconds.
@@ -116,7 +118,7 @@ fn asked() -> Story {
 fn a_job_that_lost_a_worker_is_told_whole() {
     let events = [
         event(10, OURS, submitted()),
-        event(20, "billing/one", held()),
+        held(20),
         event(30, OURS, assigned(1)),
         event(40, OURS, failed()),
         event(50, OURS, assigned(2)),
@@ -149,7 +151,7 @@ fn an_attempts_id_is_the_one_that_its_worker_would_tell_it_under() {
 fn what_others_decided_they_tell() {
     let events = [
         event(10, "scheduler/two", submitted()),
-        event(20, "billing/one", held()),
+        held(20),
         event(30, "scheduler/two", assigned(1)),
         event(40, "worker/one", failed()),
         event(60, "worker/one", completed()),
@@ -160,7 +162,7 @@ fn what_others_decided_they_tell() {
 #[test]
 fn a_job_that_ends_while_it_waits_has_waited() {
     let expired = job::Expired { deadline: Time(50), usage: Usage::default() };
-    let events = [event(10, OURS, submitted()), event(20, "billing/one", held()), event(50, OURS, expired)];
+    let events = [event(10, OURS, submitted()), held(20), event(50, OURS, expired)];
     assert_eq!(
         told(&mut asked(), &events),
         ["admit 5..10 < job", "place 20..50 < job expired", "job 5..50 < caller expired"]

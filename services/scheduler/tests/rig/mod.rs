@@ -16,10 +16,12 @@ use std::{
 use bytes::Bytes;
 use lowland_events::{
     Domain, Draft, Event, EventId, Filter, Money, Stored, Subject, Time,
+    account::HoldPlaced,
     envelope::Headers,
-    id::{AccountId, JobId},
+    id::{AccountId, JobId, ModelId},
     job,
     log::{AppendError, Entry, Record, SharedLog, Start, memory::MemoryLog},
+    meter::{Rates, Usage},
     stream,
 };
 use lowland_host::Host;
@@ -135,6 +137,12 @@ impl Rig {
         self.wait(stream::LOG, aggregate(Domain::Job, name), name, event).await
     }
 
+    /// Waits until the job has its hold.
+    pub async fn is_held(&self, name: &str) -> Stored {
+        let account = key(name).account;
+        self.wait(stream::LOG, Filter::scope(Domain::Account, account.as_str()), name, "hold_placed").await
+    }
+
     /// Waits for the answer to a request that became no job.
     pub async fn refused(&self, name: &str) -> Stored {
         self.wait(stream::REQUESTS, aggregate(Domain::Request, name), name, "rejected").await
@@ -206,10 +214,22 @@ async fn bill(log: SharedLog, clock: Clock) {
             continue;
         }
         let key = JobKey::of(&job.subject).unwrap();
-        let held = job::Held { amount: Money(7), price_version: "p1".into() };
-        let draft =
-            Draft::new(key.subject("held"), held, &job.meta.id.to_string(), "billing/test", clock.now());
-        let _ = log.append(draft.entry_after(job.sequence)).await;
+        let subject = Subject::account(&key.account, "hold_placed");
+        let draft = Draft::new(subject, hold(&key), &job.meta.id.to_string(), "billing/test", clock.now());
+        let _ = log.append(draft.entry()).await;
+    }
+}
+
+/// What billing sets aside for a job.
+pub fn hold(key: &JobKey) -> HoldPlaced {
+    HoldPlaced {
+        job: key.job.clone(),
+        model: ModelId::new("smol").unwrap(),
+        amount: Money(7),
+        price_version: "p1".into(),
+        rates: Rates::default(),
+        bounds: Usage::default(),
+        postings: Vec::new(),
     }
 }
 
