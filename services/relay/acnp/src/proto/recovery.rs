@@ -1,0 +1,1 @@
+//! Loss detection after RFC 8985 (RACK-TLP).
