@@ -1,9 +1,19 @@
 //! The protocol: no socket, no clock, no task, no randomness but what is given.
 
+pub mod cid;
+pub mod close;
 pub mod congestion;
 pub mod fec;
+pub mod frame;
+pub mod packet;
+mod path_id;
 pub mod ranges;
 pub mod recovery;
+mod stream_id;
 mod time;
+pub mod varint;
 
+pub use cid::ConnectionId;
+pub use path_id::PathId;
+pub use stream_id::{Direction, Side, StreamId};
 pub use time::Time;
