@@ -3,8 +3,10 @@
 pub mod cid;
 pub mod close;
 pub mod congestion;
+pub mod crypto;
 pub mod fec;
 pub mod frame;
+pub mod handshake;
 pub mod packet;
 mod path_id;
 pub mod ranges;
