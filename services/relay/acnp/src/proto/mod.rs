@@ -11,6 +11,7 @@ pub mod packet;
 mod path_id;
 pub mod ranges;
 pub mod recovery;
+pub mod stream;
 mod stream_id;
 mod time;
 pub mod varint;
