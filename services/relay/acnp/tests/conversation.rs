@@ -271,6 +271,7 @@ fn keys_change_in_the_middle_of_a_transfer() {
     assert!(!world.client.connection().update_keys(now), "not before the new ones were acknowledged");
     transfer(&mut world, 400_000, SECOND * 20);
     assert_eq!(world.server.connection().stats().key_updates, 1);
+    world.server.connection().ping();
     world.run(SECOND, |_| false);
     let now = world.now;
     assert!(world.server.connection().update_keys(now));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::proto::{ConnectionId, PathId, close::Close, stream::StreamEvent};
+use crate::proto::{ConnectionId, PathId, cid::ResetToken, close::Close, stream::StreamEvent};
 
 /// Why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +66,8 @@ pub enum Demand {
         /// How many.
         count: usize,
     },
+    /// A short packet that belongs to nobody and ends in this token is this connection's: the peer has forgotten it.
+    Expect(ResetToken),
     /// The peer uses this id no more.
     Retired(ConnectionId),
     /// The connection needs nothing any more and can be dropped.

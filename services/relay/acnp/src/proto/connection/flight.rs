@@ -215,6 +215,11 @@ impl Flight {
         self.probes > 0
     }
 
+    /// Probe time-outs in a row.
+    pub(super) const fn backoff(&self) -> u32 {
+        self.pto_count
+    }
+
     /// What to send again as a probe when there is nothing new: what the oldest packet under way carried.
     pub(super) fn probe_content(&self) -> Option<&Content> {
         self.sent.values().map(|sent| &sent.content).find(|content| !content.frames.is_empty())

@@ -102,6 +102,7 @@ impl Connection {
     fn on_new_cid(&mut self, new: &crate::proto::frame::NewCid) -> Result<(), Violation> {
         let Some(at) = self.path(new.path) else { return Ok(()) };
         let back = self.paths[at].remote_ids.add(new, REMOTE_IDS_MAX)?;
+        self.demands.push_back(super::Demand::Expect(new.reset_token));
         self.own.extend(back.into_iter().map(|sequence| Own::RetireCid(new.path, sequence)));
         Ok(())
     }

@@ -212,6 +212,7 @@ impl Connection {
         self.early_accepted = hello.early_accepted;
         self.peer = hello.parameters.clone();
         self.paths[0].remote_ids.set_first(source, hello.reset_token);
+        self.demands.extend(hello.reset_token.map(Demand::Expect));
         self.streams.establish(&hello.parameters);
         if !hello.early_accepted {
             // ACNP-23: refused early data goes again.

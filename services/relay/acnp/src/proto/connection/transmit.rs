@@ -199,8 +199,11 @@ impl Connection {
         self.paths[at].paced_until = None;
         while datagrams < max_datagrams && self.paths[at].may_send(out.len() + segment) {
             let Some(load) = self.load(now, at, segment) else { break };
+            // The second probe in a row is small: perhaps what is large does not pass any more (ACNP-72).
+            let small = load == Load::Probe && self.paths[at].flight.backoff() > 1;
+            let len_max = if small { segment.min(DATAGRAM_LEN_MIN) } else { segment };
             let start = out.len();
-            if !self.write_packet(now, at, segment, load, out) {
+            if !self.write_packet(now, at, len_max, load, out) {
                 break;
             }
             datagrams += 1;

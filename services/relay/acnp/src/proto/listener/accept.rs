@@ -96,7 +96,7 @@ impl Listener {
         let rng = ChaCha20Rng::from_rng(&mut self.rng);
         let connection = Connection::accept(now, Arc::clone(&self.config), accepted, rng).ok()?;
         let initial = Some((header.destination, meta.remote));
-        Some((Entry { ids: vec![own_id], initial, unfinished: true }, connection))
+        Some((Entry { ids: vec![own_id], initial, unfinished: true, ..Entry::default() }, connection))
     }
 
     /// Asks the client to come again with a token: then it receives at its address.

@@ -1,6 +1,6 @@
 //! Which ids belong to which connection.
 
-use super::{Entry, Handle, Listener};
+use super::{Entry, Handle, Listener, TOKENS_MAX};
 use crate::proto::{ConnectionId, cid::ResetToken};
 
 /// Attempts to draw an id that is not in use; with short ids and many connections some are.
@@ -47,11 +47,23 @@ impl Listener {
         }
     }
 
+    pub(super) fn expect(&mut self, handle: Handle, token: &ResetToken) {
+        let Some(entry) = self.entries.get_mut(&handle) else { return };
+        self.tokens.insert(token.0, handle);
+        entry.tokens.push_back(token.0);
+        if entry.tokens.len() > TOKENS_MAX {
+            entry.tokens.pop_front().map(|oldest| self.tokens.remove(&oldest));
+        }
+    }
+
     pub(super) fn forget(&mut self, handle: Handle) {
         self.on_finished(handle);
         if let Some(entry) = self.entries.remove(&handle) {
             entry.ids.iter().for_each(|id| {
                 self.ids.remove(id);
+            });
+            entry.tokens.iter().for_each(|token| {
+                self.tokens.remove(token);
             });
             entry.initial.map(|initial| self.initials.remove(&initial));
         }

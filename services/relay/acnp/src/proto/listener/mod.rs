@@ -4,7 +4,12 @@ mod accept;
 mod ids;
 mod reset;
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use rand::SeedableRng;
@@ -12,7 +17,7 @@ use rand_chacha::ChaCha20Rng;
 
 use super::{
     ConnectionId, Meta, Time, Transmit,
-    cid::ResetToken,
+    cid::{RESET_TOKEN_LEN, ResetToken},
     connection::{Config, Connect, Connection, Demand},
     handshake::{ClientKeys, HandshakeFailed, ReplayCache, ServerKeys, TokenKey},
     packet::{Long, is_long, is_short, long, short},
@@ -66,10 +71,15 @@ pub enum Routed {
     Dropped,
 }
 
+/// Reset tokens of a peer that are kept: more than ids of it are in use at once.
+const TOKENS_MAX: usize = 8;
+
 #[derive(Debug, Default)]
 struct Entry {
     ids: Vec<ConnectionId>,
     initial: Option<(ConnectionId, SocketAddr)>,
+    /// Tokens of its peer, the latest [`TOKENS_MAX`].
+    tokens: VecDeque<[u8; RESET_TOKEN_LEN]>,
     unfinished: bool,
 }
 
@@ -88,6 +98,7 @@ pub struct Listener {
     entries: HashMap<Handle, Entry>,
     ids: HashMap<ConnectionId, Handle>,
     initials: HashMap<(ConnectionId, SocketAddr), Handle>,
+    tokens: HashMap<[u8; RESET_TOKEN_LEN], Handle>,
     unfinished: usize,
 }
 
@@ -115,6 +126,7 @@ impl Listener {
             entries: HashMap::new(),
             ids: HashMap::new(),
             initials: HashMap::new(),
+            tokens: HashMap::new(),
             unfinished: 0,
         }
     }
@@ -172,7 +184,8 @@ impl Listener {
 
     fn handle_short(&mut self, now: Time, meta: &Meta, datagram: &[u8], out: &mut Vec<u8>) -> Routed {
         let Ok(id) = short::destination(datagram, self.config.cid_len) else { return Routed::Dropped };
-        match self.ids.get(&id) {
+        let of_token = || datagram.last_chunk().and_then(|token| self.tokens.get(token));
+        match self.ids.get(&id).or_else(of_token) {
             Some(handle) => Routed::To(*handle),
             None => self.reset(now, meta, &id, datagram.len(), out),
         }
@@ -196,6 +209,7 @@ impl Listener {
         match demand {
             Demand::Established => self.on_finished(handle),
             Demand::Ids { count, .. } => return (0..*count).map(|_| self.issue(handle)).collect(),
+            Demand::Expect(token) => self.expect(handle, token),
             Demand::Retired(id) => self.forget_id(handle, id),
             Demand::Drained => self.forget(handle),
         }
