@@ -8,11 +8,12 @@ use bytes::Bytes;
 use lowland_acnp::proto::{
     Direction, PathId, StreamId,
     close::Code,
-    connection::{CloseReason, Config, Connection, Event},
+    connection::{CloseReason, Config, Connection, Demand, Event},
     handshake::{ClientKeys, StaticKey},
     listener::{Retry, ServerConfig},
     stream::{ReadError, WriteError},
 };
+use rand::RngExt;
 use sim::{Link, World, server_config, server_key};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -252,9 +253,9 @@ fn a_server_that_has_forgotten_says_so() {
     world.run(SECOND, |_| false);
     let handles: Vec<_> = world.server.connections.keys().copied().collect();
     world.server.connections.clear();
-    handles.iter().for_each(|handle| {
-        drop(world.server.listener.serve(*handle, &lowland_acnp::proto::connection::Demand::Drained))
-    });
+    for handle in handles {
+        world.server.listener.serve(handle, &Demand::Drained);
+    }
     let stream = world.client.connection().open(Direction::Uni).unwrap();
     world.client.connection().write(stream, content(100)).unwrap();
     assert!(world.run(SECOND, |world| world.client.has(|event| *event == Event::Closed(CloseReason::Reset))));
@@ -375,4 +376,40 @@ fn a_world_repeats_itself_from_its_seed() {
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7), run(8));
+}
+
+#[test]
+fn noise_harms_nobody() {
+    let mut world = World::new(9, Link::new(20).loss(0.01));
+    world.establish();
+    let stream = world.client.connection().open(Direction::Uni).unwrap();
+    let mut transfer = Transfer::new(stream, content(200_000));
+    let recorded: Vec<Vec<u8>> = {
+        let mut other = World::new(10, Link::new(20));
+        other.tape = Some(Vec::new());
+        other.establish();
+        other.tape.unwrap().into_iter().map(|(_, datagram)| datagram).collect()
+    };
+    let (client, server) = (world.client.address, world.server.address);
+    let mut turn = 0_usize;
+    let done = world.run(SECOND * 60, |world| {
+        turn += 1;
+        // Random bytes with plausible first ones, and packets of another connection with changed ones.
+        let mut noise = if turn.is_multiple_of(2) {
+            let len = world.rng.random_range(1..1400);
+            (0..len).map(|_| world.rng.random()).collect()
+        } else {
+            recorded[turn / 2 % recorded.len()].clone()
+        };
+        noise[0] |= 0x40;
+        let at = world.rng.random_range(0..noise.len());
+        noise[at] ^= world.rng.random::<u8>();
+        let to_server = turn % 4 < 2;
+        world.send(to_server, if to_server { server } else { client }, None, noise);
+        transfer.write(world.client.connection());
+        transfer.read(world.server.connections.values_mut().next().unwrap());
+        transfer.over
+    });
+    assert!(done && transfer.read == content(200_000));
+    assert!(!world.client.is_closed());
 }

@@ -16,7 +16,7 @@ pub struct Stats {
     pub dropped: u64,
     /// Bytes of streams sent, repetitions included.
     pub stream_bytes_sent: u64,
-    /// Packets of these that were repetitions or held some.
+    /// Packets found lost.
     pub packets_lost: u64,
     /// Datagrams sent.
     pub datagrams_sent: u64,

@@ -56,7 +56,7 @@ impl Frame {
             Self::Ping => out.push(kind::PING),
             Self::Close(close) => write_close(close, out),
             Self::Reset { stream, code, final_size } => {
-                put(out, kind::RESET, &[stream.0, *code, *final_size])
+                put(out, kind::RESET, &[stream.0, *code, *final_size]);
             }
             Self::Stop { stream, code } => put(out, kind::STOP, &[stream.0, *code]),
             Self::MaxData(limit) => put(out, kind::MAX_DATA, &[*limit]),
@@ -66,7 +66,7 @@ impl Frame {
             }
             Self::DataBlocked(limit) => put(out, kind::DATA_BLOCKED, &[*limit]),
             Self::StreamDataBlocked { stream, limit } => {
-                put(out, kind::STREAM_DATA_BLOCKED, &[stream.0, *limit])
+                put(out, kind::STREAM_DATA_BLOCKED, &[stream.0, *limit]);
             }
             Self::StreamsBlocked { direction, count } => {
                 put(

@@ -26,7 +26,7 @@ pub struct ShortHeader {
 impl ShortHeader {
     /// Bytes that it takes.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub const fn wire_len(&self) -> usize {
         1 + self.destination.len() + self.number_len
     }
 
@@ -61,7 +61,7 @@ mod tests {
         // The widest span that ACNP-2 speaks of.
         let number_len = number::wire_len((1 << 22) + 5, Some(5));
         let header = ShortHeader { destination, key_phase: false, number: (1 << 22) + 5, number_len };
-        assert_eq!(header.len() + TAG_LEN, 24);
+        assert_eq!(header.wire_len() + TAG_LEN, 24);
     }
 
     proptest! {
@@ -74,7 +74,7 @@ mod tests {
                 ShortHeader { destination: destination_id, key_phase, number, number_len: number::wire_len(number, None) };
             let mut packet = Vec::new();
             header.write(&mut packet);
-            prop_assert_eq!(packet.len(), header.len());
+            prop_assert_eq!(packet.len(), header.wire_len());
             prop_assert!(is_short(&packet) && !is_long(&packet));
             prop_assert_eq!(packet[0] & KEY_PHASE != 0, key_phase);
             packet.resize(packet.len() + 40, 0);

@@ -24,7 +24,7 @@ pub(super) enum End {
     /// It was ended; `sent`: its end is under way or arrived.
     Ended { sent: bool },
     /// Its end was acknowledged.
-    EndAcked,
+    Acked,
     /// It was reset with this code.
     Reset { code: u64, acked: bool },
 }
@@ -90,7 +90,7 @@ impl SendStream {
     /// Whether nothing more will happen to it.
     pub(super) const fn is_done(&self) -> bool {
         match self.end {
-            End::EndAcked => self.buffer.is_acked(),
+            End::Acked => self.buffer.is_acked(),
             End::Reset { acked, .. } => acked,
             _ => false,
         }

@@ -169,7 +169,7 @@ mod tests {
                 }
                 if fate == 0 || span_is_idle(&buffer) {
                     let Some((span, data)) = flying.pop_front() else { continue };
-                    if (max + patience) % 3 == 0 {
+                    if (max + patience).is_multiple_of(3) {
                         buffer.on_lost(span);
                     } else {
                         received[span.start as usize..span.end as usize].iter_mut().zip(&data).for_each(|(to, byte)| *to = Some(*byte));

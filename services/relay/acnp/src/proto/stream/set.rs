@@ -205,7 +205,7 @@ impl Streams {
     /// There is nothing to give up.
     pub fn reset(&mut self, id: StreamId, code: u64) -> Result<(), WriteError> {
         let stream = self.sending.get_mut(&id).ok_or(WriteError::Closed)?;
-        if matches!(stream.end, End::Reset { .. } | End::EndAcked) {
+        if matches!(stream.end, End::Reset { .. } | End::Acked) {
             return Err(WriteError::Closed);
         }
         self.buffered -= stream.buffer.len();
@@ -347,7 +347,7 @@ impl Streams {
     pub fn on_stop(&mut self, id: StreamId, code: u64) -> Result<(), Violation> {
         self.check_sends(id)?;
         let Some(stream) = self.sending.get_mut(&id) else { return Ok(()) };
-        if stream.stopped.is_none() && !matches!(stream.end, End::Reset { .. } | End::EndAcked) {
+        if stream.stopped.is_none() && !matches!(stream.end, End::Reset { .. } | End::Acked) {
             stream.stopped = Some(code);
             self.event(StreamEvent::Stopped(id, code));
             // ACNP-63

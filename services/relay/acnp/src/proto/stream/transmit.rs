@@ -139,7 +139,7 @@ impl Streams {
         stream.buffer.on_acked(sent.span());
         let released = before - stream.buffer.len();
         if sent.end {
-            stream.end = End::EndAcked;
+            stream.end = End::Acked;
         }
         let done = stream.is_done();
         self.on_released(released);
