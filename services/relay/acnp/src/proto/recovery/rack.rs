@@ -206,7 +206,8 @@ impl<T> Recovery<T> {
         let from = self.given_up.partition_point(|given| given.number < *range.start());
         let to = self.given_up.partition_point(|given| given.number <= *range.end());
         for given in self.given_up.drain(from..to) {
-            let lateness = now.since(given.sent_at).saturating_sub(before.map_or(Duration::ZERO, |(_, rtt)| rtt));
+            let lateness =
+                now.since(given.sent_at).saturating_sub(before.map_or(Duration::ZERO, |(_, rtt)| rtt));
             self.reorder.on_spurious(lateness);
             self.lost -= u64::from(given.size);
             let (number, size, sent_at) = (given.number, given.size, given.sent_at);
@@ -253,7 +254,9 @@ impl<T> Recovery<T> {
 
     fn remember(&mut self, given: GivenUp) {
         let forget = given.sent_at - self.rtt.smoothed() * 4;
-        while self.given_up.len() >= REMEMBERED_MAX || self.given_up.front().is_some_and(|old| old.sent_at < forget) {
+        while self.given_up.len() >= REMEMBERED_MAX
+            || self.given_up.front().is_some_and(|old| old.sent_at < forget)
+        {
             self.given_up.pop_front();
         }
         let at = self.given_up.partition_point(|old| old.number < given.number);
@@ -262,7 +265,8 @@ impl<T> Recovery<T> {
 
     fn sum_up(&mut self, out: &mut Outcome<T>) {
         out.rate = self.rate.take(self.rtt.min()).or(out.rate);
-        out.losses.persistent = out.losses.longest() > self.rtt.pto() * PERSISTENT_PTOS && self.rtt.is_measured();
+        out.losses.persistent =
+            out.losses.longest() > self.rtt.pto() * PERSISTENT_PTOS && self.rtt.is_measured();
         if let Some(sample) = out.rate.filter(|sample| sample.prior_delivered >= self.round_end) {
             debug_assert!(sample.prior_delivered <= self.rate.delivered());
             self.round_end = self.rate.delivered();

@@ -27,7 +27,14 @@ impl Rtt {
     pub fn new(initial: Duration, ack_delay_max: Duration) -> Self {
         let window = MIN_WINDOW.as_nanos() as u64;
         let min = Windowed::new(window);
-        Self { smoothed: initial, variation: initial / 2, latest: initial, min, measured: false, ack_delay_max }
+        Self {
+            smoothed: initial,
+            variation: initial / 2,
+            latest: initial,
+            min,
+            measured: false,
+            ack_delay_max,
+        }
     }
 
     /// Takes a measurement that includes the `delay` for which the peer says it sat on the ACK.
