@@ -59,7 +59,10 @@ impl Receiver {
             self.ranges.insert(at, (number, number));
         }
         for at in [at, at.wrapping_sub(1)] {
-            if at < self.ranges.len() && at + 1 < self.ranges.len() && self.ranges[at].1 + 1 == self.ranges[at + 1].0 {
+            if at < self.ranges.len()
+                && at + 1 < self.ranges.len()
+                && self.ranges[at].1 + 1 == self.ranges[at + 1].0
+            {
                 self.ranges[at].1 = self.ranges.remove(at + 1).1;
             }
         }

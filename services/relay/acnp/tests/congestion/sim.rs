@@ -104,7 +104,8 @@ pub(crate) fn run(path: Path, mut flows: Vec<Flow>, seed: u64, from: Time, until
                 .iter()
                 .map(|flow| {
                     let mbit = flow.controller.pacing_rate().unwrap_or(0) as f64 / 125_000.0;
-                    let (window, flight) = (flow.controller.window() / 1200, flow.recovery.in_flight() / 1200);
+                    let (window, flight) =
+                        (flow.controller.window() / 1200, flow.recovery.in_flight() / 1200);
                     let rtt = flow.recovery.rtt().smoothed().as_millis();
                     let (reorder, lost) = (flow.recovery.reorder_window().as_millis(), flow.lost);
                     let state = flow.controller.state();

@@ -8,6 +8,9 @@ use crate::proto::{Time, recovery::Spurious};
 /// Loss over a round at which the rate is halved unless set otherwise.
 pub const LOSS_CEILING: f64 = 0.25;
 
+/// Bytes that may be under way at first: paced over a round trip, they are no burst.
+const INITIAL: u64 = 2 * WINDOW_INITIAL;
+
 /// Model-based control that probes by a quarter and takes its share of queues that others fill.
 #[derive(Debug, Clone)]
 pub struct HighBandwidth(Model);
@@ -25,8 +28,8 @@ impl HighBandwidth {
             competes: true,
             loss_ceiling,
         };
-        let rate = super::rate_of(2 * WINDOW_INITIAL, rtt);
-        Self(Model::new(style, WINDOW_INITIAL, rate, rtt))
+        let rate = super::rate_of(2 * INITIAL, rtt);
+        Self(Model::new(style, INITIAL, rate, rtt))
     }
 }
 

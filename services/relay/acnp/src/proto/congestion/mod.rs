@@ -8,6 +8,7 @@ mod loss_floor;
 mod low_latency;
 mod model;
 mod pacer;
+mod recent;
 mod round;
 mod style;
 

@@ -9,6 +9,7 @@ use super::{
     base_rtt::BaseRtt,
     bytes_in,
     loss_floor::LossFloor,
+    recent::Recent,
     round::{Report, Rounds},
     scale,
     style::Style,
@@ -27,14 +28,18 @@ const START_ROUNDS: u32 = 3;
 /// Rate at which the queue of a probe is drained.
 const DOWN_GAIN: f64 = 0.75;
 /// Rate at which a queue is drained that others fill too.
-const YIELD_GAIN: f64 = 0.9;
+const YIELD_GAIN: f64 = 0.8;
+/// Growth by which a probe found so much that another follows at once.
+const FOUND: f64 = 1.15;
+/// The shortest queue that is told from noise.
+const QUEUE_SEEN: Duration = Duration::from_millis(2);
 /// Rounds between probes, at least, and as many more by chance.
 const CRUISE_ROUNDS: u64 = 5;
 const CRUISE_CHANCE: u64 = 3;
 /// Rounds for which the greatest delivery rate is believed.
 const RATE_ROUNDS: u64 = 10;
 /// Rounds of yielding in vain after which the queue must be another's.
-const CROWDED_ROUNDS: u32 = 6;
+const CROWDED_ROUNDS: u32 = 8;
 /// Least share of the rate that is left after a round of excessive loss.
 const CUT: f64 = 0.7;
 /// Loss that chance may add to a floor of none.
@@ -72,6 +77,7 @@ pub(super) struct Model {
     rate: Windowed<u64>,
     base: BaseRtt,
     rounds: Rounds,
+    recent: Recent,
     floor: LossFloor,
     /// Less than the greatest rate, by what was seen last; and the round in which loss was the reason.
     short: Option<u64>,
@@ -81,6 +87,10 @@ pub(super) struct Model {
     /// Rounds in a row with a standing queue.
     crowded: u32,
     competing: bool,
+    /// The rate before the last probe.
+    before_probe: u64,
+    /// First round that lies wholly within this phase.
+    judge_from: u64,
 }
 
 impl Model {
@@ -95,7 +105,10 @@ impl Model {
             rate: Windowed::new(RATE_ROUNDS),
             base: BaseRtt::guess(rtt),
             rounds: Rounds::default(),
+            recent: Recent::default(),
             floor: LossFloor::default(),
+            before_probe: 0,
+            judge_from: 0,
             short: None,
             cut_in: None,
             full: (0, 0),
@@ -182,6 +195,7 @@ impl Model {
     pub(super) fn on_ack(&mut self, ack: &AckSample) {
         if let Some(rtt) = ack.rtt {
             self.base.sample(ack.now, rtt);
+            self.recent.sample(rtt);
         }
         let report = self.rounds.on_ack(ack);
         if let Some(sample) = ack.rate
@@ -217,7 +231,7 @@ impl Model {
         if counts && self.floor.is_exceeded_by(report.loss(), LOSS_MARGIN) && (raised || in_vain) {
             self.cut(now, report.rate);
         }
-        if self.phase == Phase::Cruise {
+        if self.phase == Phase::Cruise && self.rounds.number() >= self.judge_from {
             self.on_cruise_round(report, queue);
         }
     }
@@ -241,7 +255,7 @@ impl Model {
 
     fn on_cruise_round(&mut self, report: &Report, queue: Duration) {
         if queue <= self.style.queue(self.base.get()) {
-            self.crowded = 0;
+            (self.crowded, self.competing) = (0, false);
             return;
         }
         self.crowded += 1;
@@ -275,7 +289,11 @@ impl Model {
         let elapsed = now.since(self.since);
         let drained = ack.in_flight <= self.product();
         match self.phase {
-            Phase::Start => {}
+            Phase::Start => {
+                if self.is_queueing() {
+                    self.enter(now, Phase::Drain);
+                }
+            }
             Phase::Drain if drained || elapsed > base * 3 => self.enter(now, Phase::Cruise),
             Phase::Up => {
                 let full = ack.in_flight >= scale(self.product(), self.style.probe_gain);
@@ -284,7 +302,9 @@ impl Model {
                 }
             }
             Phase::Down if elapsed >= base && (drained || elapsed >= base * 2) => {
-                self.enter(now, Phase::Cruise);
+                let found = self.rate.current().unwrap_or(0) >= scale(self.before_probe, FOUND);
+                let free = !self.is_queueing();
+                self.enter(now, if found && free { Phase::Up } else { Phase::Cruise });
             }
             Phase::Cruise if self.base.is_stale(now) => self.enter(now, Phase::Empty),
             Phase::Cruise if self.rounds.number() >= self.cruise_until => self.enter(now, Phase::Up),
@@ -295,6 +315,13 @@ impl Model {
             }
             _ => {}
         }
+    }
+
+    /// Whether a queue stands just now.
+    fn is_queueing(&self) -> bool {
+        let base = self.base.get();
+        let limit = self.style.queue(base).max(QUEUE_SEEN);
+        self.recent.queue(base).is_some_and(|queue| queue > limit)
     }
 
     fn enter(&mut self, now: Time, phase: Phase) {
@@ -309,9 +336,15 @@ impl Model {
                 let chance = now.as_nanos() / 1000 % (CRUISE_CHANCE + 1);
                 self.cruise_until = self.rounds.number() + CRUISE_ROUNDS + chance;
             }
-            Phase::Up if self.crowded == 0 || self.competing => self.short = None,
-            Phase::Start | Phase::Drain | Phase::Up => {}
+            Phase::Up => {
+                if self.crowded == 0 || self.competing {
+                    self.short = None;
+                }
+                self.before_probe = self.delivering().unwrap_or(0);
+            }
+            Phase::Start | Phase::Drain => {}
         }
+        self.judge_from = self.rounds.number() + 2;
         (self.phase, self.since) = (phase, now);
     }
 }
