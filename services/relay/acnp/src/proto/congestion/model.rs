@@ -19,8 +19,10 @@ use crate::proto::{
     recovery::{Spurious, Windowed},
 };
 
-/// Rate and window at the start, to the measured: twice as much in each round gets through (4 ln 2).
+/// Rate at the start, to the measured: twice as much in each round gets through (4 ln 2).
 const START_GAIN: f64 = 2.77;
+/// Bytes under way at the start, in products of rate and round trip: no more than it takes to double.
+const START_WINDOW: f64 = 2.0;
 /// Growth in a round below which the path may be full.
 const START_GROWTH: f64 = 1.25;
 /// Rounds without growth after which it is.
@@ -39,7 +41,13 @@ const CRUISE_CHANCE: u64 = 3;
 /// Rounds for which the greatest delivery rate is believed.
 const RATE_ROUNDS: u64 = 10;
 /// Rounds of yielding in vain after which the queue must be another's.
-const CROWDED_ROUNDS: u32 = 8;
+const CROWDED_ROUNDS: u32 = 5;
+/// The same, when there was another before.
+const CROWDED_AGAIN: u32 = 2;
+/// Rounds without a queue after which the other must be gone.
+const FREE_ROUNDS: u32 = 3;
+/// Rounds after the start in which its losses come to light.
+const START_LOSSES: u64 = 3;
 /// Least share of the rate that is left after a round of excessive loss.
 const CUT: f64 = 0.7;
 /// Loss that chance may add to a floor of none.
@@ -86,7 +94,13 @@ pub(super) struct Model {
     full: (u64, u32),
     /// Rounds in a row with a standing queue.
     crowded: u32,
+    /// Rounds in a row without one.
+    free: u32,
     competing: bool,
+    /// It was another's queue before.
+    competed: bool,
+    /// First round whose losses are not the start's.
+    cut_from: u64,
     /// The rate before the last probe.
     before_probe: u64,
     /// First round that lies wholly within this phase.
@@ -113,7 +127,10 @@ impl Model {
             cut_in: None,
             full: (0, 0),
             crowded: 0,
+            free: 0,
             competing: false,
+            competed: false,
+            cut_from: 0,
         }
     }
 
@@ -142,7 +159,7 @@ impl Model {
     pub(super) fn window(&self) -> u64 {
         let product = self.product();
         let window = match self.phase {
-            Phase::Start => scale(product, START_GAIN).max(self.initial_window),
+            Phase::Start => scale(product, START_WINDOW / (1.0 - self.floor.get())).max(self.initial_window),
             Phase::Empty => product / 2,
             _ => scale(product, self.style.window_gain) + 3 * DATAGRAM,
         };
@@ -228,6 +245,7 @@ impl Model {
         }
         let raised = queue > self.base.get() / 16 + Duration::from_millis(1);
         let in_vain = self.phase == Phase::Up && report.rate < self.rate.current().unwrap_or(0);
+        let counts = counts && self.rounds.number() >= self.cut_from;
         if counts && self.floor.is_exceeded_by(report.loss(), LOSS_MARGIN) && (raised || in_vain) {
             self.cut(now, report.rate);
         }
@@ -255,11 +273,15 @@ impl Model {
 
     fn on_cruise_round(&mut self, report: &Report, queue: Duration) {
         if queue <= self.style.queue(self.base.get()) {
-            (self.crowded, self.competing) = (0, false);
+            self.crowded = 0;
+            self.free += 1;
+            self.competing &= self.free < FREE_ROUNDS;
             return;
         }
-        self.crowded += 1;
-        self.competing |= self.style.competes && self.crowded > CROWDED_ROUNDS;
+        (self.crowded, self.free) = (self.crowded + 1, 0);
+        let patience = if self.competed { CROWDED_AGAIN } else { CROWDED_ROUNDS };
+        self.competing |= self.style.competes && self.crowded > patience;
+        self.competed |= self.competing;
         if !self.competing && !report.app_limited {
             // While a queue stands, what arrives is this flow's share.
             self.short = Some(self.short.map_or(report.rate, |short| short.min(report.rate)));
@@ -309,6 +331,7 @@ impl Model {
             Phase::Cruise if self.base.is_stale(now) => self.enter(now, Phase::Empty),
             Phase::Cruise if self.rounds.number() >= self.cruise_until => self.enter(now, Phase::Up),
             Phase::Empty if elapsed >= EMPTY_TIME.max(ack.smoothed * 2) => {
+                self.competed &= self.is_queueing();
                 self.base.end_probe(now);
                 (self.competing, self.crowded) = (false, 0);
                 self.enter(now, Phase::Up);
@@ -325,6 +348,9 @@ impl Model {
     }
 
     fn enter(&mut self, now: Time, phase: Phase) {
+        if self.phase == Phase::Start {
+            self.cut_from = self.rounds.number() + START_LOSSES;
+        }
         if self.phase == Phase::Down {
             self.floor.end(now);
         }
