@@ -11,7 +11,7 @@ pub const LOSS_CEILING: f64 = 0.25;
 /// Bytes that may be under way at first: paced over a round trip, they are no burst.
 const INITIAL: u64 = 2 * WINDOW_INITIAL;
 
-/// Model-based control that probes by a quarter and takes its share of queues that others fill.
+/// Model-based control that probes by a fifth and takes its share of queues that others fill.
 #[derive(Debug, Clone)]
 pub struct HighBandwidth(Model);
 
@@ -21,7 +21,7 @@ impl HighBandwidth {
     #[must_use]
     pub fn new(rtt: Duration, loss_ceiling: f64) -> Self {
         let style = Style {
-            probe_gain: 1.25,
+            probe_gain: 1.2,
             window_gain: 2.0,
             queue_min: Duration::from_millis(2),
             queue_divisor: 8,

@@ -27,12 +27,16 @@ const START_WINDOW: f64 = 2.0;
 const START_GROWTH: f64 = 1.25;
 /// Rounds without growth after which it is.
 const START_ROUNDS: u32 = 3;
+/// Rate at which the queue of the start is drained.
+const DRAIN_GAIN: f64 = 0.25;
 /// Rate at which the queue of a probe is drained.
 const DOWN_GAIN: f64 = 0.75;
 /// Rate at which a queue is drained that others fill too.
 const YIELD_GAIN: f64 = 0.8;
 /// Growth by which a probe found so much that another follows at once.
 const FOUND: f64 = 1.15;
+/// Fraction of the round trip that a queue takes when it ends the start.
+const START_DIVISOR: u32 = 16;
 /// The shortest queue that is told from noise.
 const QUEUE_SEEN: Duration = Duration::from_millis(2);
 /// Rounds between probes, at least, and as many more by chance.
@@ -148,7 +152,7 @@ impl Model {
     fn gain(&self) -> f64 {
         match self.phase {
             Phase::Start => START_GAIN,
-            Phase::Drain => 1.0 / START_GAIN,
+            Phase::Drain => DRAIN_GAIN,
             Phase::Up => self.style.probe_gain,
             Phase::Down => DOWN_GAIN,
             Phase::Cruise if self.crowded > 0 && !self.competing => YIELD_GAIN,
@@ -312,26 +316,21 @@ impl Model {
         let drained = ack.in_flight <= self.product();
         match self.phase {
             Phase::Start => {
-                if self.is_queueing() {
+                if self.is_queueing(START_DIVISOR) {
                     self.enter(now, Phase::Drain);
                 }
             }
             Phase::Drain if drained || elapsed > base * 3 => self.enter(now, Phase::Cruise),
-            Phase::Up => {
-                let full = ack.in_flight >= scale(self.product(), self.style.probe_gain);
-                if elapsed >= base && (full || elapsed >= base * 2) {
-                    self.enter(now, Phase::Down);
-                }
-            }
+            Phase::Up if elapsed >= base => self.enter(now, Phase::Down),
             Phase::Down if elapsed >= base && (drained || elapsed >= base * 2) => {
                 let found = self.rate.current().unwrap_or(0) >= scale(self.before_probe, FOUND);
-                let free = !self.is_queueing();
+                let free = !self.is_queueing(self.style.queue_divisor);
                 self.enter(now, if found && free { Phase::Up } else { Phase::Cruise });
             }
             Phase::Cruise if self.base.is_stale(now) => self.enter(now, Phase::Empty),
             Phase::Cruise if self.rounds.number() >= self.cruise_until => self.enter(now, Phase::Up),
             Phase::Empty if elapsed >= EMPTY_TIME.max(ack.smoothed * 2) => {
-                self.competed &= self.is_queueing();
+                self.competed &= self.is_queueing(self.style.queue_divisor);
                 self.base.end_probe(now);
                 (self.competing, self.crowded) = (false, 0);
                 self.enter(now, Phase::Up);
@@ -341,9 +340,9 @@ impl Model {
     }
 
     /// Whether a queue stands just now.
-    fn is_queueing(&self) -> bool {
+    fn is_queueing(&self, divisor: u32) -> bool {
         let base = self.base.get();
-        let limit = self.style.queue(base).max(QUEUE_SEEN);
+        let limit = (base / divisor).max(QUEUE_SEEN);
         self.recent.queue(base).is_some_and(|queue| queue > limit)
     }
 
