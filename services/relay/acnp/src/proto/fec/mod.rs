@@ -7,6 +7,9 @@ mod decoder;
 mod encoder;
 pub mod gf256;
 mod header;
+pub mod loss;
+pub mod planner;
+mod residual;
 #[cfg(test)]
 mod tests;
 
