@@ -92,7 +92,10 @@ impl Decoder {
     /// A repair came; gives the packets that can be recovered now.
     pub fn repair(&mut self, now: Time, header: &Header, symbol: &[u8]) -> Vec<Recovered> {
         self.expire(now);
-        if symbol.len() < LENGTH_BYTES || symbol.len() > LENGTH_BYTES + PAYLOAD_BYTES_MAX || header.first() < self.floor {
+        if symbol.len() < LENGTH_BYTES
+            || symbol.len() > LENGTH_BYTES + PAYLOAD_BYTES_MAX
+            || header.first() < self.floor
+        {
             self.counters.dropped += 1;
             return Vec::new();
         }
@@ -144,7 +147,9 @@ impl Decoder {
         for row in solved {
             let payload = row.payload();
             match (row.pivot(), payload) {
-                (Some(pn), Some(payload)) if self.remember(now, pn, payload.clone()) => recovered.push(Recovered { pn, payload }),
+                (Some(pn), Some(payload)) if self.remember(now, pn, payload.clone()) => {
+                    recovered.push(Recovered { pn, payload });
+                }
                 _ => self.counters.dropped += 1,
             }
         }
@@ -228,6 +233,10 @@ impl Decoder {
         let pivots: Vec<u64> = self.rows.iter().filter_map(Row::pivot).collect();
         let reduced = self.rows.iter().all(|row| row.terms.keys().skip(1).all(|pn| !pivots.contains(pn)));
         let rows: usize = self.rows.iter().map(Row::bytes).sum();
-        bytes == self.source_bytes && bytes <= self.bytes_max && rows <= self.bytes_max && self.sources.len() <= self.symbols_max && reduced
+        bytes == self.source_bytes
+            && bytes <= self.bytes_max
+            && rows <= self.bytes_max
+            && self.sources.len() <= self.symbols_max
+            && reduced
     }
 }

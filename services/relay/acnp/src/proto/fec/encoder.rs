@@ -84,7 +84,11 @@ impl Encoder {
     fn header(&self, seed: u16, mut from: usize, mut to: usize, keep: Keep) -> Option<(Header, usize)> {
         while from < to {
             let span = self.window[to - 1].0 - self.window[from].0;
-            let header = if span < SPAN_MAX { Header::new(self.window.range(from..to).map(|(pn, _)| *pn), seed) } else { None };
+            let header = if span < SPAN_MAX {
+                Header::new(self.window.range(from..to).map(|(pn, _)| *pn), seed)
+            } else {
+                None
+            };
             match header {
                 Some(header) if header.encoded_len() <= HEADER_BYTES_MAX => return Some((header, from)),
                 _ if keep == Keep::Newest => from += 1,

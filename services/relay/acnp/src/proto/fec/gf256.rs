@@ -141,7 +141,10 @@ mod x86 {
             let mask = u64::MAX >> (64 - d.len());
             // SAFETY: both chunks are 1 to 64 bytes of the same length, and the mask keeps what lies beyond from being touched.
             unsafe {
-                let product = _mm512_gf2p8affine_epi64_epi8::<0>(_mm512_maskz_loadu_epi8(mask, s.as_ptr().cast()), matrix);
+                let product = _mm512_gf2p8affine_epi64_epi8::<0>(
+                    _mm512_maskz_loadu_epi8(mask, s.as_ptr().cast()),
+                    matrix,
+                );
                 let sum = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, d.as_ptr().cast()), product);
                 _mm512_mask_storeu_epi8(d.as_mut_ptr().cast(), mask, sum);
             }

@@ -117,7 +117,8 @@ impl Header {
         let (base, bytes) = take_varint(bytes)?;
         let ([high, low, form], bytes) = bytes.split_first_chunk().ok_or(Malformed)?;
         let (seed, span) = (u16::from_be_bytes([*high, *low]), u32::from(form & !HOLES) + 1);
-        let (covered, rest) = if form & HOLES == 0 { take_bitmap(bytes, span)? } else { take_holes(bytes, span)? };
+        let (covered, rest) =
+            if form & HOLES == 0 { take_bitmap(bytes, span)? } else { take_holes(bytes, span)? };
         // The highest bit is set too, else the span was a lie; the span is not kept.
         if covered.leading_zeros() + span != u128::BITS {
             return Err(Malformed);

@@ -59,9 +59,22 @@ pub struct Bursts {
 
 impl Default for Loss {
     fn default() -> Self {
-        let summary = Bursts { packets_mean: 1.0, packets_high: 1, time_mean: Duration::ZERO, time_high: Duration::ZERO };
+        let summary = Bursts {
+            packets_mean: 1.0,
+            packets_high: 1,
+            time_mean: Duration::ZERO,
+            time_high: Duration::ZERO,
+        };
         let bursts = vec![(1, Duration::ZERO); PRIOR_BURSTS];
-        Self { outcomes: PRIOR_PACKETS, long: PRIOR_RATE, short: PRIOR_RATE, burst: None, bursts, next: 0, summary }
+        Self {
+            outcomes: PRIOR_PACKETS,
+            long: PRIOR_RATE,
+            short: PRIOR_RATE,
+            burst: None,
+            bursts,
+            next: 0,
+            summary,
+        }
     }
 }
 

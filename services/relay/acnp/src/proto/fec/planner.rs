@@ -1,8 +1,8 @@
 //! When a repair is worth its bytes, and over which packets.
 //!
 //! In low-latency mode packets are gathered into flights. A flight that needs few repairs for its size is covered as soon as the sender has
-//! nothing else to send; a small one waits for company until its deadline, a quarter of the round trip after its first packet, as the
-//! larger it is, the smaller the share that it needs. Repairs keep the learned length of a burst away from what they cover, in packets and in
+//! nothing else to send, and so is one that follows a pause; a small one in a steady flow waits for company until its deadline, a quarter of
+//! the round trip after its first packet: the larger it is, the smaller the share that it needs. Repairs keep the learned length of a burst away from what they cover, in packets and in
 //! time, as far as the deadline allows. In bandwidth mode only runs of retransmissions and the last packets of a flight are covered.
 //!
 //! Repairs go only into room that would stay idle, and never above a share of the content: each byte of content buys that much credit.
@@ -19,8 +19,8 @@ const FLIGHTS_MAX: usize = 64;
 const REPAIRS_MAX: usize = 64;
 /// Last packets of a flight that are covered in bandwidth mode.
 const TAIL_PACKETS: usize = 16;
-/// A flight for which this share of repairs is enough does not wait for more packets.
-const EARLY_SHARE: f64 = 0.25;
+/// A flight for which one repair in so many packets is enough does not wait for more.
+const EARLY_PACKETS: usize = 4;
 /// Bytes of a repair beyond the longest payload that it covers: header, length, tag and the packet's own header.
 const REPAIR_BYTES: usize = 48;
 /// Credit that a path begins with, and that it may save, in bytes.
@@ -101,7 +101,7 @@ pub struct Counters {
     pub sent_bytes: u64,
     /// Packets that the peer recovered: each took one repair.
     pub used: u64,
-    /// Repairs planned and not sent in time, for want of room or credit.
+    /// Repairs planned and not sent in time for want of room or credit, and flights for which none were worth it or affordable.
     pub forgone: u64,
 }
 
@@ -118,12 +118,14 @@ struct Flight {
     class: Class,
     /// Packet numbers, times and bytes of those covered, in order.
     packets: VecDeque<(u64, Time, usize)>,
+    /// Whether nothing was sent for so long before it that no company is to be expected.
+    alone: bool,
     /// Packets of any kind sent after the last of it.
     since: u32,
     /// Once closed.
     plan: Option<Plan>,
-    /// The repairs that so many packets need, so that it is not worked out at each poll.
-    estimate: (usize, usize),
+    /// Whether so many packets need a small share of repairs, so that it is not worked out at each poll.
+    cheap: (usize, bool),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -145,6 +147,8 @@ pub struct Planner {
     loss: Loss,
     rtt: Duration,
     credit: f64,
+    /// When content was sent last.
+    content: Option<Time>,
     /// The last is open unless it has a plan.
     flights: VecDeque<Flight>,
     seed: u16,
@@ -156,7 +160,7 @@ impl Planner {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let (loss, flights, counters) = (Loss::default(), VecDeque::new(), Counters::default());
-        Self { config, loss, rtt: RTT_START, credit: CREDIT_START, flights, seed: 0, counters }
+        Self { config, loss, rtt: RTT_START, credit: CREDIT_START, content: None, flights, seed: 0, counters }
     }
 
     /// What was spent so far.
@@ -231,7 +235,11 @@ impl Planner {
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Time> {
         let low_latency = self.config.mode == Mode::LowLatency;
-        let open = self.flights.back().filter(|flight| low_latency && flight.plan.is_none()).map(|flight| self.deadline(flight));
+        let open = self
+            .flights
+            .back()
+            .filter(|flight| low_latency && flight.plan.is_none())
+            .map(|flight| self.deadline(flight));
         self.flights.iter().filter_map(Flight::due).chain(open).min()
     }
 
@@ -252,8 +260,10 @@ impl Planner {
             self.end_run();
         }
         if self.open().is_none() {
-            self.flights.push_back(Flight::new(class));
+            let alone = self.content.is_none_or(|last| now.since(last) > self.quarter());
+            self.flights.push_back(Flight::new(class, alone));
         }
+        self.content = Some(now);
         if let Some(flight) = self.flights.back_mut() {
             flight.packets.push_back((pn, now, bytes));
             flight.since = 0;
@@ -285,26 +295,29 @@ impl Planner {
         let full = flight.packets.len() >= FLIGHT_MAX;
         let close = match self.config.mode {
             Mode::Bandwidth => idle || full,
-            Mode::LowLatency => full || self.deadline(flight) <= now || idle && self.is_cheap(),
+            Mode::LowLatency => {
+                full || self.deadline(flight) <= now || idle && (flight.alone || self.is_cheap())
+            }
         };
         if close {
             self.plan();
         }
     }
 
+    /// Whether a small share of repairs is enough for the open flight as it stands.
     fn is_cheap(&mut self) -> bool {
-        let Some(flight) = self.flights.back() else { return false };
+        let gilbert = self.gilbert();
+        let Some(flight) = self.flights.back_mut() else { return false };
         let packets = flight.packets.len();
-        let repairs = if flight.estimate.0 == packets { flight.estimate.1 } else { self.repairs(packets) };
-        if let Some(flight) = self.flights.back_mut() {
-            flight.estimate = (packets, repairs);
+        if flight.cheap.0 != packets {
+            let failures = gilbert.failures(packets, packets / EARLY_PACKETS, 1);
+            flight.cheap = (packets, failures.last().is_some_and(|failure| *failure < self.config.target));
         }
-        repairs as f64 <= EARLY_SHARE * packets as f64
+        flight.cheap.1
     }
 
-    fn repairs(&self, packets: usize) -> usize {
-        let bursts = self.loss.bursts();
-        Gilbert::new(self.loss.rate(), bursts.packets_mean).repairs(packets, REPAIRS_MAX, 1, self.config.target)
+    fn gilbert(&self) -> Gilbert {
+        Gilbert::new(self.loss.rate(), self.loss.bursts().packets_mean)
     }
 
     /// Plans the repairs of the open flight, which is closed thereby.
@@ -314,8 +327,7 @@ impl Planner {
         let longest = flight.packets.iter().map(|(_, _, bytes)| *bytes).max().unwrap_or(0) + REPAIR_BYTES;
         let affordable = (self.credit.max(0.0) / longest as f64).ceil() as usize;
         let bursts = self.loss.bursts();
-        let gilbert = Gilbert::new(self.loss.rate(), bursts.packets_mean);
-        let repairs = gilbert.repairs(packets, affordable.min(REPAIRS_MAX), 1, self.config.target);
+        let repairs = self.gilbert().repairs(packets, affordable.min(REPAIRS_MAX), 1, self.config.target);
         let deadline = self.deadline(flight).max(last);
         let start = (last + bursts.time_high).min(deadline);
         let gap = bursts.time_high.min(deadline.since(start) / repairs.max(1) as u32);
@@ -337,8 +349,8 @@ impl Planner {
 }
 
 impl Flight {
-    const fn new(class: Class) -> Self {
-        Self { class, packets: VecDeque::new(), since: 0, plan: None, estimate: (0, 0) }
+    const fn new(class: Class, alone: bool) -> Self {
+        Self { class, packets: VecDeque::new(), alone, since: 0, plan: None, cheap: (0, false) }
     }
 
     /// A flight is never empty but in the line that makes it.

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn large_flights_need_a_smaller_share_and_bursts_a_larger() {
-        let repairs = |rate, burst, packets, spacing| Gilbert::new(rate, burst).repairs(packets, 60, spacing, 1e-3);
+        let repairs =
+            |rate, burst, packets, spacing| Gilbert::new(rate, burst).repairs(packets, 60, spacing, 1e-3);
         assert_eq!((repairs(0.01, 1.0, 5, 1), repairs(0.05, 1.0, 5, 1)), (2, 3));
         assert_eq!((repairs(0.01, 1.0, 47, 1), repairs(0.05, 1.0, 47, 1)), (4, 9));
         assert!(repairs(0.05, 4.0, 47, 1) > repairs(0.05, 4.0, 47, 20));

@@ -28,15 +28,18 @@ fn solvable(lost: &BTreeSet<u64>, headers: &[Header]) -> BTreeSet<u64> {
         let inverse = gf256::inverse(rows[rank][column]);
         gf256::scale(&mut rows[rank], inverse);
         let pivot = rows[rank].clone();
-        for (at, row) in rows.iter_mut().enumerate().filter(|(at, _)| *at != rank) {
-            let _ = at;
+        for (_, row) in rows.iter_mut().enumerate().filter(|(at, _)| *at != rank) {
             let c = row[column];
             gf256::mul_add_scalar(row, &pivot, c);
         }
         rank += 1;
     }
     let alone = |row: &&Vec<u8>| row.iter().filter(|c| **c != 0).count() == 1;
-    rows.iter().filter(alone).filter_map(|row| row.iter().position(|c| *c != 0)).map(|at| unknowns[at]).collect()
+    rows.iter()
+        .filter(alone)
+        .filter_map(|row| row.iter().position(|c| *c != 0))
+        .map(|at| unknowns[at])
+        .collect()
 }
 
 /// Packet numbers rise by 1 or 2; each has its payload and whether it is lost.
