@@ -21,7 +21,7 @@ const STEP: Duration = Duration::from_micros(500);
 /// Between packets that are sent together: 1200 bytes at 100 Mbit/s.
 const PACKET_TIME: Duration = Duration::from_micros(96);
 const PAYLOAD_BYTES: usize = 1100;
-/// Packets, or messages of fewer, in which the planner learns and nothing is counted.
+/// Messages in which the planner learns and nothing is counted; their bytes are.
 const WARM_UP: usize = 500;
 
 /// Random numbers by splitmix64.
@@ -154,8 +154,12 @@ impl Simulation {
     }
 
     fn hear(&mut self, now: Time) {
-        while let Some(pn) = self.feedback.pop_front_if(|pn| self.sent[*pn as usize].at + RTT <= now) {
+        while let Some(pn) = self.feedback.front().copied() {
             let sent = self.sent[pn as usize];
+            if sent.at + RTT > now {
+                break;
+            }
+            self.feedback.pop_front();
             let fate = match (sent.lost, sent.there) {
                 (false, _) => Fate::Arrived,
                 (true, Some(_)) => Fate::Recovered,
