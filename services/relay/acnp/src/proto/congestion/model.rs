@@ -39,6 +39,8 @@ const FOUND: f64 = 1.15;
 const START_DIVISOR: u32 = 16;
 /// The shortest queue that is told from noise.
 const QUEUE_SEEN: Duration = Duration::from_millis(2);
+/// Share of a queue that is drained in a round without haste.
+const EASE: f64 = 0.25;
 /// Rounds between probes, at least, and as many more by chance.
 const CRUISE_ROUNDS: u64 = 5;
 const CRUISE_CHANCE: u64 = 3;
@@ -156,8 +158,17 @@ impl Model {
             Phase::Up => self.style.probe_gain,
             Phase::Down => DOWN_GAIN,
             Phase::Cruise if self.crowded > 0 && !self.competing => YIELD_GAIN,
+            Phase::Cruise if !self.competing => self.ease(),
             Phase::Cruise | Phase::Empty => 1.0,
         }
+    }
+
+    /// Rates are the greatest of several and a little too great: what queue creeps up drains in a few rounds.
+    fn ease(&self) -> f64 {
+        let base = self.base.get();
+        let queue = self.recent.queue(base).unwrap_or_default();
+        let share = queue.as_secs_f64() / base.as_secs_f64().max(1e-6);
+        (1.0 - share * EASE).max(YIELD_GAIN)
     }
 
     pub(super) fn window(&self) -> u64 {
