@@ -72,3 +72,26 @@ impl Controller for LowLatency {
         self.0.state()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::congestion::{DATAGRAM, Pacer};
+
+    #[test]
+    fn the_first_flight_leaves_paced_within_what_was_known() {
+        let rtt = Duration::from_millis(100);
+        let controller = LowLatency::new(rtt, Some(Estimate { rate: 5_000_000, rtt }));
+        assert_eq!(controller.window(), 500_000);
+        let mut pacer = Pacer::default();
+        pacer.set_rate(Time::ZERO, controller.pacing_rate());
+        let mut now = Time::ZERO;
+        for _ in 0..100 {
+            now += pacer.until_next(now, DATAGRAM);
+            pacer.on_sent(now, DATAGRAM);
+        }
+        // All but the burst take their time.
+        assert_eq!(now.since(Time::ZERO).as_micros() / 100, (100 * 1200 - 12_000) / 5 / 100);
+        assert_eq!(LowLatency::new(rtt, None).window(), WINDOW_INITIAL);
+    }
+}
