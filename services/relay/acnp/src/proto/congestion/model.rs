@@ -44,7 +44,7 @@ const QUEUE_SEEN: Duration = Duration::from_millis(2);
 /// Share of a queue that is drained in a round without haste.
 const EASE: f64 = 0.25;
 /// Bytes under way at which a flow among others probes as it would alone.
-const EVEN: f64 = 200.0 * DATAGRAM as f64;
+const EVEN: f64 = 300.0 * DATAGRAM as f64;
 /// Rounds between probes, at least, and as many more by chance.
 const CRUISE_ROUNDS: u64 = 5;
 const CRUISE_CHANCE: u64 = 3;
@@ -179,7 +179,7 @@ impl Model {
             return gain;
         }
         let even = (EVEN / self.product().max(1) as f64).sqrt();
-        1.0 + (gain - 1.0) * even.clamp(0.5, 2.0)
+        1.0 + (gain - 1.0) * even.clamp(0.25, 2.5)
     }
 
     /// Rates are the greatest of several and a little too great: what queue creeps up drains in a few rounds.
@@ -348,11 +348,7 @@ impl Model {
         let elapsed = now.since(self.since);
         let drained = ack.in_flight <= self.product();
         match self.phase {
-            Phase::Start => {
-                if self.is_queueing(START_DIVISOR) {
-                    self.enter(now, Phase::Drain);
-                }
-            }
+            Phase::Start if self.is_queueing(START_DIVISOR) => self.enter(now, Phase::Drain),
             Phase::Drain if drained || elapsed > base * 3 => self.enter(now, Phase::Cruise),
             Phase::Up if elapsed >= base => self.enter(now, Phase::Down),
             Phase::Down if elapsed >= base && (drained || elapsed >= base * 2) => {
