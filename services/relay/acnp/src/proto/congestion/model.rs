@@ -53,7 +53,7 @@ const RATE_ROUNDS: u64 = 10;
 /// Rounds of yielding in vain after which the queue must be another's.
 const CROWDED_ROUNDS: u32 = 5;
 /// The same, when there was another before.
-const CROWDED_AGAIN: u32 = 2;
+const CROWDED_AGAIN: u32 = 3;
 /// Rounds without a queue after which the other must be gone.
 const FREE_ROUNDS: u32 = 3;
 /// Rounds after the start in which its losses come to light.
@@ -357,6 +357,8 @@ impl Model {
                 self.enter(now, if found && free { Phase::Up } else { Phase::Cruise });
             }
             Phase::Cruise if self.base.is_stale(now) => self.enter(now, Phase::Empty),
+            // Who sees a queue does not add to it.
+            Phase::Cruise if self.crowded > 0 && !self.competing => {}
             Phase::Cruise if self.rounds.number() >= self.cruise_until => self.enter(now, Phase::Up),
             Phase::Empty if elapsed >= EMPTY_TIME.max(ack.smoothed * 2) => {
                 self.competed &= self.is_queueing(self.style.queue_divisor);
