@@ -33,7 +33,9 @@ impl LowLatency {
             competes: false,
             loss_ceiling: super::high_bandwidth::LOSS_CEILING,
         };
-        let known = known.unwrap_or(Estimate { rate: super::rate_of(2 * WINDOW_INITIAL, rtt), rtt });
+        let Some(known) = known else {
+            return Self(Model::new(style, WINDOW_INITIAL, super::rate_of(2 * WINDOW_INITIAL, rtt), rtt));
+        };
         let window = super::bytes_in(known.rate, known.rtt).clamp(WINDOW_INITIAL, INITIAL_MAX);
         Self(Model::new(style, window, known.rate, known.rtt))
     }

@@ -191,6 +191,9 @@ impl Model {
     }
 
     pub(super) fn window(&self) -> u64 {
+        if self.rate.current().is_none() {
+            return self.initial_window;
+        }
         let product = self.product();
         let window = match self.phase {
             Phase::Start => scale(product, START_WINDOW / (1.0 - self.floor.get())).max(self.initial_window),
