@@ -23,6 +23,8 @@ pub use terms::{Class, Config, Counters, Fate, Mode, Order};
 const FLIGHT_MAX: usize = 64;
 /// Flights that wait for their repairs at most; the oldest leave first.
 const FLIGHTS_MAX: usize = 64;
+/// Packets to which more company would add little.
+const ENOUGH_PACKETS: usize = 32;
 /// Repairs of a flight at most.
 const REPAIRS_MAX: usize = 64;
 /// Last packets of a flight that are covered in bandwidth mode.
@@ -190,11 +192,10 @@ impl Planner {
     fn close(&mut self, now: Time, idle: bool) {
         let Some(flight) = self.open() else { return };
         let full = flight.packets.len() >= FLIGHT_MAX;
+        let enough = flight.alone || flight.packets.len() >= ENOUGH_PACKETS;
         let close = match self.config.mode {
             Mode::Bandwidth => idle || full,
-            Mode::LowLatency => {
-                full || self.deadline(flight) <= now || idle && (flight.alone || self.is_cheap())
-            }
+            Mode::LowLatency => full || self.deadline(flight) <= now || idle && (enough || self.is_cheap()),
         };
         if close {
             self.plan();
@@ -207,7 +208,7 @@ impl Planner {
         let Some(flight) = self.flights.back_mut() else { return false };
         let packets = flight.packets.len();
         if flight.cheap.0 != packets {
-            let failures = gilbert.failures(packets, packets / EARLY_PACKETS, 1);
+            let failures = gilbert.failures(packets, packets / EARLY_PACKETS);
             flight.cheap = (packets, failures.last().is_some_and(|failure| *failure < self.config.target));
         }
         flight.cheap.1
@@ -224,7 +225,8 @@ impl Planner {
         let longest = flight.packets.iter().map(|(_, _, bytes)| *bytes).max().unwrap_or(0) + REPAIR_BYTES;
         let affordable = (self.credit.max(0.0) / longest as f64).ceil() as usize;
         let bursts = self.loss.bursts();
-        let repairs = self.gilbert().repairs(packets, affordable.min(REPAIRS_MAX), 1, self.config.target);
+        let worth = (self.config.share_max * packets as f64).ceil() as usize;
+        let repairs = self.gilbert().repairs(packets, affordable.min(REPAIRS_MAX), worth, self.config.target);
         let deadline = self.deadline(flight).max(last);
         let start = (last + bursts.time_high).min(deadline);
         let gap = bursts.time_high.min(deadline.since(start) / repairs.max(1) as u32);
