@@ -1,0 +1,39 @@
+//! Datagrams on their way out of the protocol and into it.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// The two congestion bits of the IP header (RFC 3168 §5); a datagram without a mark is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Ecn {
+    /// ECN-capable, code point ECT(1).
+    Ect1 = 0b01,
+    /// ECN-capable, code point ECT(0).
+    Ect0 = 0b10,
+    /// Congestion experienced.
+    Ce = 0b11,
+}
+
+/// Datagrams to be sent, whose bytes lie in the buffer that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub remote: SocketAddr,
+    /// The address to send from; `None` leaves it to the routes.
+    pub local: Option<IpAddr>,
+    /// The congestion mark of every datagram.
+    pub ecn: Option<Ecn>,
+    /// Bytes of each datagram but the last, which may be shorter; `None` when there is only one.
+    pub segment_size: Option<usize>,
+}
+
+/// What is known of a datagram that came, apart from its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// Who sent it.
+    pub remote: SocketAddr,
+    /// The address that it was sent to, where that is known.
+    pub local: Option<IpAddr>,
+    /// Its congestion mark.
+    pub ecn: Option<Ecn>,
+}

@@ -1,0 +1,1 @@
+//! What carries datagrams: raw packets through pnet, a socket, or memory.
