@@ -51,6 +51,7 @@ async fn sockets_converse() {
 #[tokio::test]
 async fn raw_wires_converse() {
     loopback(Choice::Raw, Choice::Raw).await;
+    loopback(Choice::RawOffloaded, Choice::RawOffloaded).await;
 }
 
 #[tokio::test]
@@ -97,7 +98,7 @@ async fn one_wire_serves_both_families() {
 /// Two wires at unspecified addresses hold the conversation; the routes choose the source.
 #[tokio::test]
 async fn unspecified_addresses_converse() {
-    for choice in [Choice::Socket, Choice::Raw] {
+    for choice in [Choice::Socket, Choice::Raw, Choice::RawOffloaded] {
         for (local, at, largest) in [
             ("0.0.0.0:0", "127.0.0.1", LOOPBACK_V4),
             ("[::]:0", "::1", LOOPBACK_V6),

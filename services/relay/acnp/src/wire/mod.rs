@@ -41,6 +41,8 @@ pub enum Choice {
     Auto,
     /// Only the raw wire.
     Raw,
+    /// Only the raw wire, whose batches leave by the kernel's segmentation offload ([`raw::Batches::Offloaded`]).
+    RawOffloaded,
     /// Only the socket.
     Socket,
 }
@@ -52,8 +54,9 @@ impl FromStr for Choice {
         match name {
             "auto" => Ok(Choice::Auto),
             "raw" => Ok(Choice::Raw),
+            "raw-offloaded" => Ok(Choice::RawOffloaded),
             "socket" => Ok(Choice::Socket),
-            other => Err(format!("no wire is called {other:?}: take auto, raw or socket")),
+            other => Err(format!("no wire is called {other:?}: take auto, raw, raw-offloaded or socket")),
         }
     }
 }
@@ -88,6 +91,7 @@ impl Wire {
         match choice {
             Choice::Auto => Self::auto(local),
             Choice::Raw => Self::raw(local),
+            Choice::RawOffloaded => Self::raw_offloaded(local),
             Choice::Socket => Self::socket(local),
         }
     }
@@ -106,13 +110,25 @@ impl Wire {
     /// Raw packets; see [`raw`](mod@raw).
     #[cfg(target_os = "linux")]
     pub fn raw(local: SocketAddr) -> io::Result<Wire> {
-        Ok(Self::new(Carrier::Raw(Box::new(raw::Raw::bind(local)?))))
+        Ok(Self::new(Carrier::Raw(Box::new(raw::Raw::bind(local, raw::Batches::Built)?))))
+    }
+
+    /// Raw packets, batches excepted; see [`raw::Batches::Offloaded`].
+    #[cfg(target_os = "linux")]
+    pub fn raw_offloaded(local: SocketAddr) -> io::Result<Wire> {
+        Ok(Self::new(Carrier::Raw(Box::new(raw::Raw::bind(local, raw::Batches::Offloaded)?))))
     }
 
     /// Raw packets, which need Linux.
     #[cfg(not(target_os = "linux"))]
     pub fn raw(_: SocketAddr) -> io::Result<Wire> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "the raw wire needs Linux: take the socket wire"))
+    }
+
+    /// Raw packets, which need Linux.
+    #[cfg(not(target_os = "linux"))]
+    pub fn raw_offloaded(local: SocketAddr) -> io::Result<Wire> {
+        Self::raw(local)
     }
 
     /// A UDP socket; see [`socket`](mod@socket).
@@ -124,11 +140,11 @@ impl Wire {
         Wire { carrier, counters: Counters::default() }
     }
 
-    /// `raw`, `socket` or `memory`.
+    /// `raw`, `raw-offloaded`, `socket` or `memory`.
     pub fn name(&self) -> &'static str {
         match &self.carrier {
             #[cfg(target_os = "linux")]
-            Carrier::Raw(_) => "raw",
+            Carrier::Raw(raw) => raw.name(),
             Carrier::Socket(_) => "socket",
             Carrier::Memory(_) => "memory",
         }

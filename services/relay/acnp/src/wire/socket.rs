@@ -5,6 +5,7 @@
 use std::{
     io::{self, IoSliceMut},
     net::{IpAddr, SocketAddr},
+    os::fd::{AsRawFd, RawFd},
     task::{Context, Poll, ready},
 };
 
@@ -119,8 +120,14 @@ impl Socket {
     }
 }
 
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
 /// A bound socket of the address's family, of both families where it is IPv6's unspecified one.
-pub(super) fn bind(local: SocketAddr) -> io::Result<std::net::UdpSocket> {
+fn bind(local: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let socket = socket2::Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
     if local.is_ipv6() {
         socket.set_only_v6(!local.ip().is_unspecified())?;

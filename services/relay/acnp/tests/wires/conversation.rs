@@ -8,22 +8,22 @@ use lowland_acnp::wire::{Ecn, Inbox, Outbox, SendError, Transmit, Wire};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Two wires that reach each other, and what the path between them takes.
-pub struct Pair {
+pub(crate) struct Pair {
     /// The one that mostly sends.
-    pub a: Wire,
+    pub(crate) a: Wire,
     /// The one that mostly receives.
-    pub b: Wire,
+    pub(crate) b: Wire,
     /// Where `a` reaches `b`.
-    pub to_b: SocketAddr,
+    pub(crate) to_b: SocketAddr,
     /// Where `b` reaches `a`.
-    pub to_a: SocketAddr,
+    pub(crate) to_a: SocketAddr,
     /// Bytes of the largest datagram that the path takes.
-    pub largest: usize,
+    pub(crate) largest: usize,
 }
 
 impl Pair {
     /// Two wires at specific addresses.
-    pub fn new(a: Wire, b: Wire, largest: usize) -> Pair {
+    pub(crate) fn new(a: Wire, b: Wire, largest: usize) -> Pair {
         let (to_a, to_b) = (a.local_addr(), b.local_addr());
         Pair { a, b, to_b, to_a, largest }
     }
@@ -31,24 +31,24 @@ impl Pair {
 
 /// A received datagram, copied out.
 #[derive(Debug, PartialEq)]
-pub struct Datagram {
-    pub remote: SocketAddr,
-    pub local: Option<std::net::IpAddr>,
-    pub ecn: Option<Ecn>,
-    pub contents: Vec<u8>,
+pub(crate) struct Datagram {
+    pub(crate) remote: SocketAddr,
+    pub(crate) local: Option<std::net::IpAddr>,
+    pub(crate) ecn: Option<Ecn>,
+    pub(crate) contents: Vec<u8>,
 }
 
 /// Bytes that are told apart from those of another `number`.
-pub fn contents(number: usize, size: usize) -> Vec<u8> {
+pub(crate) fn contents(number: usize, size: usize) -> Vec<u8> {
     (0..size).map(|at| (number.wrapping_mul(31) + at * 7 + at / 251) as u8).collect()
 }
 
-pub fn transmit(destination: SocketAddr, contents: &[u8]) -> Transmit<'_> {
+pub(crate) fn transmit(destination: SocketAddr, contents: &[u8]) -> Transmit<'_> {
     Transmit { destination, source: None, ecn: None, contents, segment_size: None }
 }
 
 /// Sends, and says that nothing failed.
-pub async fn send(wire: &Wire, outbox: &mut Outbox) {
+pub(crate) async fn send(wire: &Wire, outbox: &mut Outbox) {
     within(wire.send(outbox)).await.expect("the wire works");
     assert!(outbox.is_empty());
     let failures: Vec<_> = outbox.failures().collect();
@@ -56,7 +56,7 @@ pub async fn send(wire: &Wire, outbox: &mut Outbox) {
 }
 
 /// Receives `count` datagrams, and nothing beyond what is with the last.
-pub async fn receive(wire: &Wire, inbox: &mut Inbox, count: usize) -> Vec<Datagram> {
+pub(crate) async fn receive(wire: &Wire, inbox: &mut Inbox, count: usize) -> Vec<Datagram> {
     let mut datagrams = Vec::new();
     while datagrams.len() < count {
         within(wire.recv(inbox)).await.expect("the wire works");
@@ -79,7 +79,7 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Everything that holds for every wire.
-pub async fn all(pair: &Pair) {
+pub(crate) async fn all(pair: &Pair) {
     every_size(pair).await;
     batches(pair).await;
     segments(pair).await;
@@ -91,7 +91,7 @@ pub async fn all(pair: &Pair) {
 }
 
 /// Datagrams of all sizes go there and back, with their addresses.
-pub async fn every_size(pair: &Pair) {
+pub(crate) async fn every_size(pair: &Pair) {
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
     let small = 1..=pair.largest.min(1472);
     let large =
@@ -113,7 +113,7 @@ pub async fn every_size(pair: &Pair) {
 }
 
 /// A batch larger than what one call takes comes whole and in order.
-pub async fn batches(pair: &Pair) {
+pub(crate) async fn batches(pair: &Pair) {
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
     let sent: Vec<_> = (0..300).map(|number| contents(number, 1 + number * 3)).collect();
     sent.iter().for_each(|contents| outbox.push(&transmit(pair.to_b, contents)));
@@ -124,7 +124,7 @@ pub async fn batches(pair: &Pair) {
 }
 
 /// A transmit of many datagrams arrives as those datagrams, whether or not its last is short.
-pub async fn segments(pair: &Pair) {
+pub(crate) async fn segments(pair: &Pair) {
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
     let full = pair.largest.min(1472);
     for (size, count, last) in
@@ -146,7 +146,7 @@ pub async fn segments(pair: &Pair) {
 }
 
 /// Congestion marks arrive as they were sent, both ways, on single datagrams and on segments.
-pub async fn marks(pair: &Pair) {
+pub(crate) async fn marks(pair: &Pair) {
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
     for ecn in [None, Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce)] {
         for (from, to, destination) in [(&pair.a, &pair.b, pair.to_b), (&pair.b, &pair.a, pair.to_a)] {
@@ -164,7 +164,7 @@ pub async fn marks(pair: &Pair) {
 }
 
 /// An answer leaves from the address that was written to.
-pub async fn chosen_source(pair: &Pair) {
+pub(crate) async fn chosen_source(pair: &Pair) {
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
     outbox.push(&Transmit { source: Some(pair.to_a.ip()), ..transmit(pair.to_b, b"from here") });
     send(&pair.a, &mut outbox).await;
@@ -176,7 +176,7 @@ pub async fn chosen_source(pair: &Pair) {
 }
 
 /// A datagram that the path does not take is reported, and those around it go.
-pub async fn too_large(pair: &Pair) {
+pub(crate) async fn too_large(pair: &Pair) {
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
     let before = pair.a.counts();
     let huge = vec![1; pair.largest + 1];
@@ -197,7 +197,7 @@ pub async fn too_large(pair: &Pair) {
 }
 
 /// Many datagrams, more than any queue holds, arrive one by one in order when the receiver keeps up.
-pub async fn nothing_is_lost(pair: &Pair) {
+pub(crate) async fn nothing_is_lost(pair: &Pair) {
     const ROUNDS: usize = 100;
     const DATAGRAMS: usize = 200;
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());

@@ -12,14 +12,14 @@ use std::{
 /// Two namespaces that reach each other, removed when this is dropped.
 ///
 /// The left one has 10.99.0.1 and fd99::1, the right one 10.99.0.2 and fd99::2, with an MTU of 1500.
-pub struct Namespaces {
+pub(crate) struct Namespaces {
     left: String,
     right: String,
 }
 
 /// Which of the two.
 #[derive(Clone, Copy)]
-pub enum Side {
+pub(crate) enum Side {
     Left,
     Right,
 }
@@ -48,14 +48,14 @@ impl Namespaces {
     }
 
     /// Two namespaces joined by veth.
-    pub fn veth() -> Option<Namespaces> {
+    pub(crate) fn veth() -> Option<Namespaces> {
         let namespaces = Self::new()?;
         namespaces.add_veth("v0", "10.99.0");
         Some(namespaces)
     }
 
     /// Joins them by another pair of veth, on which they have the addresses 1 and 2 of `network`.
-    pub fn add_veth(&self, device: &str, network: &str) {
+    pub(crate) fn add_veth(&self, device: &str, network: &str) {
         let Namespaces { left, right } = self;
         run(&format!("ip link add {device} netns {left} type veth peer name {device} netns {right}"))
             .expect("veth");
@@ -63,7 +63,7 @@ impl Namespaces {
     }
 
     /// Two namespaces, each with a TUN device; threads carry the packets across until a device goes away.
-    pub fn tun() -> Option<Namespaces> {
+    pub(crate) fn tun() -> Option<Namespaces> {
         let namespaces = Self::new()?;
         let devices = (|| Ok((namespaces.enter(Side::Left, tun)?, namespaces.enter(Side::Right, tun)?)))();
         let (left, right) = match devices {
@@ -99,7 +99,7 @@ impl Namespaces {
     }
 
     /// Runs `make` on a thread within one of the namespaces; sockets that it makes belong there for ever.
-    pub fn enter<T: Send>(&self, side: Side, make: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn enter<T: Send>(&self, side: Side, make: impl FnOnce() -> T + Send) -> T {
         let name = match side {
             Side::Left => &self.left,
             Side::Right => &self.right,

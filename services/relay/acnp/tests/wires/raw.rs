@@ -29,7 +29,12 @@ fn wire(namespaces: &Namespaces, side: Side, choice: Choice, local: &str) -> Wir
 
 /// Holds the conversation between the two namespaces, with every pairing that has a raw wire.
 async fn converse(namespaces: &Namespaces) {
-    let choices = [(Choice::Raw, Choice::Raw), (Choice::Raw, Choice::Socket), (Choice::Socket, Choice::Raw)];
+    let choices = [
+        (Choice::Raw, Choice::Raw),
+        (Choice::Raw, Choice::Socket),
+        (Choice::Socket, Choice::Raw),
+        (Choice::RawOffloaded, Choice::Raw),
+    ];
     for (a, b) in choices {
         for (left, right, largest) in
             [("10.99.0.1:0", "10.99.0.2:0", ETHERNET_V4), ("[fd99::1]:0", "[fd99::2]:0", ETHERNET_V6)]

@@ -25,8 +25,13 @@ const ANSWERS_MAX: usize = 1024;
 
 /// Answers of the routes for one family.
 pub(super) struct Sources {
-    /// The answers, and the socket that asks: one question at a time.
-    answers: Mutex<(Socket, HashMap<SocketAddr, (IpAddr, Instant)>)>,
+    answers: Mutex<Answers>,
+}
+
+/// The socket that asks, one question at a time, and what it was told, and when.
+struct Answers {
+    socket: Socket,
+    known: HashMap<SocketAddr, (IpAddr, Instant)>,
 }
 
 impl Sources {
@@ -37,7 +42,7 @@ impl Sources {
             Family::V6 => Domain::IPV6,
         };
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-        Ok(Sources { answers: Mutex::new((socket, HashMap::new())) })
+        Ok(Sources { answers: Mutex::new(Answers { socket, known: HashMap::new() }) })
     }
 
     /// The address that a packet to `destination` leaves from. An error says that no route leads there.
@@ -45,7 +50,7 @@ impl Sources {
         destination.set_port(1);
         let now = Instant::now();
         let mut answers = self.answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (socket, known) = &mut *answers;
+        let Answers { socket, known } = &mut *answers;
         if let Some((source, asked)) = known.get(&destination)
             && now.duration_since(*asked) < ANSWER_AGE_MAX
         {
