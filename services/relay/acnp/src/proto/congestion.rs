@@ -1,1 +1,0 @@
-//! Congestion control: how much may be under way, and how fast.

@@ -1,0 +1,379 @@
+//! When a repair is worth its bytes, and over which packets.
+//!
+//! In low-latency mode packets are gathered into flights. A flight that needs few repairs for its size is covered as soon as the sender has
+//! nothing else to send, and so is one that follows a pause; a small one in a steady flow waits for company until its deadline, a quarter of
+//! the round trip after its first packet: the larger it is, the smaller the share that it needs. Repairs keep the learned length of a burst away from what they cover, in packets and in
+//! time, as far as the deadline allows. In bandwidth mode only runs of retransmissions and the last packets of a flight are covered.
+//!
+//! Repairs go only into room that would stay idle, and never above a share of the content: each byte of content buys that much credit.
+
+use super::{Keep, loss::Loss, residual::Gilbert};
+use crate::proto::Time;
+use std::{collections::VecDeque, ops::RangeInclusive, time::Duration};
+
+/// Packets of a flight at most; more begin another.
+const FLIGHT_MAX: usize = 64;
+/// Flights that wait for their repairs at most; the oldest leave first.
+const FLIGHTS_MAX: usize = 64;
+/// Repairs of a flight at most.
+const REPAIRS_MAX: usize = 64;
+/// Last packets of a flight that are covered in bandwidth mode.
+const TAIL_PACKETS: usize = 16;
+/// A flight for which one repair in so many packets is enough does not wait for more.
+const EARLY_PACKETS: usize = 4;
+/// Bytes of a repair beyond the longest payload that it covers: header, length, tag and the packet's own header.
+const REPAIR_BYTES: usize = 48;
+/// Credit that a path begins with, and that it may save, in bytes.
+const CREDIT_START: f64 = 6_000.0;
+const CREDIT_MAX: f64 = 60_000.0;
+/// Round trip assumed before the first measurement.
+const RTT_START: Duration = Duration::from_millis(100);
+
+/// What is paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Every flight is covered.
+    LowLatency,
+    /// First transmissions go bare; retransmissions and tails are covered.
+    Bandwidth,
+}
+
+/// What a packet carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Content for the first time.
+    First,
+    /// Content anew.
+    Retransmission,
+    /// A repair.
+    Repair,
+    /// Nothing that would be sent again.
+    Other,
+}
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It arrived.
+    Arrived,
+    /// It was lost, and recovered from repairs.
+    Recovered,
+    /// It was lost.
+    Lost,
+}
+
+/// How much may be spent for what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Config {
+    /// What is covered.
+    pub mode: Mode,
+    /// Probability with which a flight may stay incomplete.
+    pub target: f64,
+    /// Bytes of repairs for each byte of content, at most.
+    pub share_max: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { mode: Mode::LowLatency, target: 1e-3, share_max: 0.8 }
+    }
+}
+
+/// A repair to be sent now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Packets that it is to cover, so far as the encoder has them.
+    pub pns: RangeInclusive<u64>,
+    /// Which to leave out last.
+    pub keep: Keep,
+    /// Seed of its coefficients.
+    pub seed: u16,
+}
+
+/// What was spent, and for what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes of content sent for the first time.
+    pub content_bytes: u64,
+    /// Repairs sent, and their bytes.
+    pub sent: u64,
+    /// Bytes of repairs sent.
+    pub sent_bytes: u64,
+    /// Packets that the peer recovered: each took one repair.
+    pub used: u64,
+    /// Repairs planned and not sent in time for want of room or credit, and flights for which none were worth it or affordable.
+    pub forgone: u64,
+}
+
+impl Counters {
+    /// Repairs sent that recovered nothing, or of which that is not known yet.
+    #[must_use]
+    pub const fn wasted(&self) -> u64 {
+        self.sent.saturating_sub(self.used)
+    }
+}
+
+#[derive(Debug)]
+struct Flight {
+    class: Class,
+    /// Packet numbers, times and bytes of those covered, in order.
+    packets: VecDeque<(u64, Time, usize)>,
+    /// Whether nothing was sent for so long before it that no company is to be expected.
+    alone: bool,
+    /// Packets of any kind sent after the last of it.
+    since: u32,
+    /// Once closed.
+    plan: Option<Plan>,
+    /// Whether so many packets need a small share of repairs, so that it is not worked out at each poll.
+    cheap: (usize, bool),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    repairs: usize,
+    issued: usize,
+    /// When the first is due, and how long after each the next.
+    start: Time,
+    gap: Duration,
+    /// Packets to let pass before the first, unless `deadline` comes.
+    spacing: u32,
+    deadline: Time,
+}
+
+/// Plans the repairs of a path.
+#[derive(Debug)]
+pub struct Planner {
+    config: Config,
+    loss: Loss,
+    rtt: Duration,
+    credit: f64,
+    /// When content was sent last.
+    content: Option<Time>,
+    /// The last is open unless it has a plan.
+    flights: VecDeque<Flight>,
+    seed: u16,
+    counters: Counters,
+}
+
+impl Planner {
+    /// A planner for a new path.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let (loss, flights, counters) = (Loss::default(), VecDeque::new(), Counters::default());
+        Self { config, loss, rtt: RTT_START, credit: CREDIT_START, content: None, flights, seed: 0, counters }
+    }
+
+    /// What was spent so far.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// What was learned of the path's losses.
+    #[must_use]
+    pub const fn loss(&self) -> &Loss {
+        &self.loss
+    }
+
+    /// The path's smoothed round trip.
+    pub const fn on_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt;
+    }
+
+    /// A packet with a payload of so many bytes was sent. Packet numbers rise.
+    pub fn on_sent(&mut self, now: Time, pn: u64, bytes: usize, class: Class) {
+        self.flights.iter_mut().for_each(|flight| flight.since = flight.since.saturating_add(1));
+        match class {
+            Class::First => {
+                self.counters.content_bytes += bytes as u64;
+                self.credit = (self.credit + self.config.share_max * bytes as f64).min(CREDIT_MAX);
+                self.join(now, pn, bytes, class);
+            }
+            Class::Retransmission => self.join(now, pn, bytes, class),
+            Class::Repair => {
+                self.counters.sent += 1;
+                self.counters.sent_bytes += bytes as u64;
+                self.credit -= bytes as f64;
+            }
+            Class::Other => {}
+        }
+    }
+
+    /// What became of packets, in the order of their numbers: (number, when it was sent, fate). A flight whose outcome is known is no
+    /// longer covered: what it lost is sent anew.
+    pub fn on_outcomes(&mut self, outcomes: impl IntoIterator<Item = (u64, Time, Fate)>) {
+        for (pn, sent, fate) in outcomes {
+            self.loss.on_outcome(sent, fate != Fate::Arrived);
+            self.counters.used += u64::from(fate == Fate::Recovered);
+            while self.flights.front().is_some_and(|flight| flight.last().0 <= pn) {
+                self.give_up();
+            }
+        }
+    }
+
+    /// The repair to be sent now, if any; `room` says that nothing else wants to be sent and that congestion control would let it out.
+    pub fn poll(&mut self, now: Time, room: bool) -> Option<Order> {
+        self.close(now, room);
+        let late = self.quarter();
+        while self.flights.front().is_some_and(|flight| flight.is_late(now, late)) {
+            self.give_up();
+        }
+        if !room || self.credit <= 0.0 {
+            return None;
+        }
+        let at = self.flights.iter().position(|flight| flight.due().is_some_and(|due| due <= now))?;
+        let flight = &mut self.flights[at];
+        let (pns, keep) = (flight.packets[0].0..=flight.last().0, Keep::Newest);
+        if flight.issue() {
+            self.flights.remove(at);
+        }
+        self.seed = self.seed.wrapping_add(1);
+        Some(Order { pns, keep, seed: self.seed })
+    }
+
+    /// When to poll next, if nothing is sent before.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<Time> {
+        let low_latency = self.config.mode == Mode::LowLatency;
+        let open = self
+            .flights
+            .back()
+            .filter(|flight| low_latency && flight.plan.is_none())
+            .map(|flight| self.deadline(flight));
+        self.flights.iter().filter_map(Flight::due).chain(open).min()
+    }
+
+    fn quarter(&self) -> Duration {
+        self.rtt / 4
+    }
+
+    /// A little before the quarter is over, so that what it covers is still within it.
+    fn deadline(&self, flight: &Flight) -> Time {
+        flight.packets[0].1 + self.quarter() * 15 / 16
+    }
+
+    /// Adds a packet to the open flight, or to a new one if there is none that it may join.
+    fn join(&mut self, now: Time, pn: u64, bytes: usize, class: Class) {
+        let bandwidth = self.config.mode == Mode::Bandwidth;
+        self.close(now, false);
+        if bandwidth && self.open().is_some_and(|flight| flight.class != class) {
+            self.end_run();
+        }
+        if self.open().is_none() {
+            let alone = self.content.is_none_or(|last| now.since(last) > self.quarter());
+            self.flights.push_back(Flight::new(class, alone));
+        }
+        self.content = Some(now);
+        if let Some(flight) = self.flights.back_mut() {
+            flight.packets.push_back((pn, now, bytes));
+            flight.since = 0;
+            if bandwidth && class == Class::First && flight.packets.len() > TAIL_PACKETS {
+                flight.packets.pop_front();
+            }
+        }
+        while self.flights.len() > FLIGHTS_MAX {
+            self.give_up();
+        }
+    }
+
+    fn open(&self) -> Option<&Flight> {
+        self.flights.back().filter(|flight| flight.plan.is_none())
+    }
+
+    /// In bandwidth mode another class begins: retransmissions are covered now, first transmissions before them were no tail.
+    fn end_run(&mut self) {
+        match self.open().map(|flight| flight.class) {
+            Some(Class::Retransmission) => self.plan(),
+            Some(_) => _ = self.flights.pop_back(),
+            None => {}
+        }
+    }
+
+    /// Closes the open flight if it is full, has waited long enough, or need not wait.
+    fn close(&mut self, now: Time, idle: bool) {
+        let Some(flight) = self.open() else { return };
+        let full = flight.packets.len() >= FLIGHT_MAX;
+        let close = match self.config.mode {
+            Mode::Bandwidth => idle || full,
+            Mode::LowLatency => {
+                full || self.deadline(flight) <= now || idle && (flight.alone || self.is_cheap())
+            }
+        };
+        if close {
+            self.plan();
+        }
+    }
+
+    /// Whether a small share of repairs is enough for the open flight as it stands.
+    fn is_cheap(&mut self) -> bool {
+        let gilbert = self.gilbert();
+        let Some(flight) = self.flights.back_mut() else { return false };
+        let packets = flight.packets.len();
+        if flight.cheap.0 != packets {
+            let failures = gilbert.failures(packets, packets / EARLY_PACKETS, 1);
+            flight.cheap = (packets, failures.last().is_some_and(|failure| *failure < self.config.target));
+        }
+        flight.cheap.1
+    }
+
+    fn gilbert(&self) -> Gilbert {
+        Gilbert::new(self.loss.rate(), self.loss.bursts().packets_mean)
+    }
+
+    /// Plans the repairs of the open flight, which is closed thereby.
+    fn plan(&mut self) {
+        let Some(flight) = self.open() else { return };
+        let (packets, (_, last, _)) = (flight.packets.len(), flight.last());
+        let longest = flight.packets.iter().map(|(_, _, bytes)| *bytes).max().unwrap_or(0) + REPAIR_BYTES;
+        let affordable = (self.credit.max(0.0) / longest as f64).ceil() as usize;
+        let bursts = self.loss.bursts();
+        let repairs = self.gilbert().repairs(packets, affordable.min(REPAIRS_MAX), 1, self.config.target);
+        let deadline = self.deadline(flight).max(last);
+        let start = (last + bursts.time_high).min(deadline);
+        let gap = bursts.time_high.min(deadline.since(start) / repairs.max(1) as u32);
+        let plan = Plan { repairs, issued: 0, start, gap, spacing: bursts.packets_high - 1, deadline };
+        self.counters.forgone += u64::from(repairs == 0);
+        if let Some(flight) = self.flights.back_mut() {
+            flight.plan = Some(plan);
+        }
+        if repairs == 0 {
+            self.flights.pop_back();
+        }
+    }
+
+    fn give_up(&mut self) {
+        if let Some(plan) = self.flights.pop_front().and_then(|flight| flight.plan) {
+            self.counters.forgone += (plan.repairs - plan.issued) as u64;
+        }
+    }
+}
+
+impl Flight {
+    const fn new(class: Class, alone: bool) -> Self {
+        Self { class, packets: VecDeque::new(), alone, since: 0, plan: None, cheap: (0, false) }
+    }
+
+    /// A flight is never empty but in the line that makes it.
+    fn last(&self) -> (u64, Time, usize) {
+        self.packets.back().copied().unwrap_or_default()
+    }
+
+    /// When its next repair is due.
+    fn due(&self) -> Option<Time> {
+        let plan = self.plan?;
+        let spaced = plan.start + plan.gap * plan.issued as u32;
+        Some(if self.since >= plan.spacing { spaced } else { spaced.max(plan.deadline) })
+    }
+
+    /// Counts a repair as sent; whether it was the last.
+    fn issue(&mut self) -> bool {
+        let Some(plan) = &mut self.plan else { return true };
+        plan.issued += 1;
+        plan.issued >= plan.repairs
+    }
+
+    /// Whether its repairs should have been sent a while ago.
+    fn is_late(&self, now: Time, late: Duration) -> bool {
+        self.plan.is_some_and(|plan| plan.deadline + late < now)
+    }
+}

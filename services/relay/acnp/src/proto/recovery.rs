@@ -1,1 +1,0 @@
-//! Loss detection after RFC 8985 (RACK-TLP).

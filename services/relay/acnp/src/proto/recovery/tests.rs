@@ -1,0 +1,1 @@
+//! Loss detection as a whole.
