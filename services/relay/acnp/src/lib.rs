@@ -3,5 +3,6 @@
 //! [`proto`] is the protocol, pure: datagrams and the time go in, datagrams and a deadline come out. [`wire`] carries datagrams. Its
 //! specification is `docs/acnp.md`.
 
+pub mod endpoint;
 pub mod proto;
 pub mod wire;
