@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use aws_lc_rs::hmac;
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -17,7 +18,7 @@ use crate::{
     proto::{
         Meta,
         close::Code,
-        handshake::ClientKeys,
+        handshake::{ClientKeys, StaticKey},
         listener::{Listener, ServerConfig},
     },
     wire::{Choice, Counts, Wire},
@@ -37,6 +38,13 @@ impl Drop for Door {
         refuse_waiting(&self.0);
         self.0.tell(|queue| queue.orphaned = true);
     }
+}
+
+/// A server that comes back with the same key can tell its old clients that it has forgotten them.
+fn reset_seed(key: &StaticKey) -> [u8; 32] {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.private());
+    let tag = hmac::sign(&key, b"acnp stateless reset");
+    std::array::from_fn(|at| tag.as_ref()[at])
 }
 
 /// Closes the door, and those that wait before it.
@@ -101,7 +109,8 @@ impl Endpoint {
         let config = Arc::clone(&settings.transport);
         let closed = server.is_none();
         let payload_len_max = config.payload_len_max;
-        let listener = Listener::new(config, server, epoch_ms, rand::random(), &rand::random());
+        let reset_seed = server.as_ref().map_or_else(rand::random, |server| reset_seed(&server.keys.own));
+        let listener = Listener::new(config, server, epoch_ms, rand::random(), &reset_seed);
         let hub = Hub::new(wire, epoch, listener, settings.qlog.clone());
         hub.lock().closed = closed;
         tokio::spawn(Driver::new(Arc::clone(&hub), payload_len_max));

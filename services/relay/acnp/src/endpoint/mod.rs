@@ -10,6 +10,7 @@ mod driver;
 mod endpoint;
 mod error;
 mod hub;
+pub mod keys;
 mod messages;
 mod settings;
 mod stream;

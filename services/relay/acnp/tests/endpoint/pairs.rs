@@ -54,7 +54,8 @@ fn wires(name: &str) -> Option<(Wire, Wire)> {
 
 /// Both ends of a fresh connection; the endpoints live as long as they do.
 pub async fn connected((client, server): &(Endpoint, Endpoint)) -> (Connection, Connection) {
-    let (ours, theirs) = tokio::join!(client.connect(server.local_addr(), &keys()), server.accept());
+    let keys = keys();
+    let (ours, theirs) = tokio::join!(client.connect(server.local_addr(), &keys), server.accept());
     let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
     theirs.established().await.unwrap();
     (ours, theirs)

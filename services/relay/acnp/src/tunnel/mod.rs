@@ -1,0 +1,8 @@
+//! A TCP tunnel: each TCP connection becomes one stream of a connection that is made again when it breaks.
+
+mod client;
+mod relay;
+mod server;
+
+pub use client::{Client, Mode};
+pub use server::Server;
