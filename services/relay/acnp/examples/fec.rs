@@ -206,7 +206,7 @@ impl Simulation {
             failed: failing(&late),
             overhead: counters.sent_bytes as f64 / counters.content_bytes as f64,
             used: counters.used as f64 / counters.sent.max(1) as f64,
-            delay_ms: delays.iter().sum::<f64>() / delays.len().max(1) as f64,
+            delay_ms: delays.iter().fold(0.0, |sum, delay| sum + delay) / delays.len().max(1) as f64,
         }
     }
 }

@@ -145,3 +145,70 @@ impl Controller for Cubic {
         if self.window < self.threshold { "slow_start" } else { "avoidance" }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(100);
+
+    fn at(ms: u64) -> Time {
+        Time::ZERO + Duration::from_millis(ms)
+    }
+
+    fn ack(ms: u64, window: u64) -> AckSample {
+        AckSample {
+            now: at(ms),
+            bytes: window,
+            in_flight: 0,
+            delivered: 0,
+            lost: 0,
+            rtt: Some(RTT),
+            smoothed: RTT,
+            min_rtt: RTT,
+            rate: None,
+            ce: 0,
+        }
+    }
+
+    fn loss(ms: u64, sent_ms: u64) -> LossSample {
+        LossSample { now: at(ms), bytes: DATAGRAM, in_flight: 0, newest_sent: at(sent_ms) }
+    }
+
+    #[test]
+    fn it_doubles_until_the_first_loss_and_cuts_once_a_round_trip() {
+        let mut cubic = Cubic::default();
+        cubic.on_ack(&ack(100, cubic.window()));
+        assert_eq!((cubic.window(), cubic.state()), (2 * WINDOW_INITIAL, "slow_start"));
+        cubic.on_loss(&loss(200, 150));
+        cubic.on_loss(&loss(210, 160));
+        let cut = cubic.window();
+        assert_eq!((cut, cubic.state()), (WINDOW_INITIAL * 2 * 7 / 10, "avoidance"));
+        cubic.on_loss(&loss(310, 205));
+        assert!(cubic.window() < cut);
+    }
+
+    #[test]
+    fn it_comes_back_to_where_it_was_and_waits_there() {
+        let mut cubic = Cubic { window: 1000.0, ..Cubic::default() };
+        cubic.on_loss(&loss(0, 0));
+        // K is the cube root of 300 / 0.4: nine seconds.
+        let windows: Vec<f64> = (1..=120)
+            .map(|round| {
+                cubic.on_ack(&ack(round * 100, cubic.window()));
+                cubic.window
+            })
+            .collect();
+        assert!(windows[20] > 850.0 && windows[85] > 990.0 && windows[85] < 1001.0, "{windows:?}");
+        assert!(windows[119] > 1005.0);
+    }
+
+    #[test]
+    fn a_cut_for_nothing_is_undone() {
+        let mut cubic = Cubic { window: 1000.0, ..Cubic::default() };
+        cubic.on_loss(&loss(0, 0));
+        let (size, sent_at) = (DATAGRAM as u32, at(0));
+        cubic.on_spurious(at(10), &Spurious { number: 1, size, sent_at, lateness: RTT });
+        assert_eq!(cubic.window(), 1000 * DATAGRAM);
+    }
+}

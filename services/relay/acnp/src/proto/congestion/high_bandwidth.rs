@@ -9,7 +9,7 @@ use crate::proto::{Time, recovery::Spurious};
 pub const LOSS_CEILING: f64 = 0.25;
 
 /// Bytes that may be under way at first: paced over a round trip, they are no burst.
-const INITIAL: u64 = 2 * WINDOW_INITIAL;
+const INITIAL: u64 = 4 * WINDOW_INITIAL;
 
 /// Model-based control that probes by a fifth and takes its share of queues that others fill.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ impl HighBandwidth {
             competes: true,
             loss_ceiling,
         };
-        let rate = super::rate_of(2 * INITIAL, rtt);
+        let rate = super::rate_of(INITIAL, rtt);
         Self(Model::new(style, INITIAL, rate, rtt))
     }
 }

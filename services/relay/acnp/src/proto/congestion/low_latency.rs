@@ -33,7 +33,9 @@ impl LowLatency {
             competes: false,
             loss_ceiling: super::high_bandwidth::LOSS_CEILING,
         };
-        let known = known.unwrap_or(Estimate { rate: super::rate_of(2 * WINDOW_INITIAL, rtt), rtt });
+        let Some(known) = known else {
+            return Self(Model::new(style, WINDOW_INITIAL, super::rate_of(2 * WINDOW_INITIAL, rtt), rtt));
+        };
         let window = super::bytes_in(known.rate, known.rtt).clamp(WINDOW_INITIAL, INITIAL_MAX);
         Self(Model::new(style, window, known.rate, known.rtt))
     }
@@ -70,5 +72,28 @@ impl Controller for LowLatency {
 
     fn state(&self) -> &'static str {
         self.0.state()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::congestion::{DATAGRAM, Pacer};
+
+    #[test]
+    fn the_first_flight_leaves_paced_within_what_was_known() {
+        let rtt = Duration::from_millis(100);
+        let controller = LowLatency::new(rtt, Some(Estimate { rate: 5_000_000, rtt }));
+        assert_eq!(controller.window(), 500_000);
+        let mut pacer = Pacer::default();
+        pacer.set_rate(Time::ZERO, controller.pacing_rate());
+        let mut now = Time::ZERO;
+        for _ in 0..100 {
+            now += pacer.until_next(now, DATAGRAM);
+            pacer.on_sent(now, DATAGRAM);
+        }
+        // All but the burst take their time.
+        assert_eq!(now.since(Time::ZERO).as_micros() / 100, (100 * 1200 - 12_000) / 5 / 100);
+        assert_eq!(LowLatency::new(rtt, None).window(), WINDOW_INITIAL);
     }
 }

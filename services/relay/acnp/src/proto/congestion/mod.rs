@@ -6,6 +6,7 @@ mod high_bandwidth;
 mod hystart;
 mod loss_floor;
 mod low_latency;
+mod mode;
 mod model;
 mod pacer;
 mod recent;
@@ -17,6 +18,7 @@ use std::{fmt::Debug, time::Duration};
 pub use cubic::Cubic;
 pub use high_bandwidth::{HighBandwidth, LOSS_CEILING};
 pub use low_latency::{Estimate, LowLatency};
+pub use mode::Mode;
 pub use pacer::Pacer;
 
 use super::{

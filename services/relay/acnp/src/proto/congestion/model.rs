@@ -23,12 +23,14 @@ use crate::proto::{
 const START_GAIN: f64 = 2.77;
 /// Bytes under way at the start, in products of rate and round trip: no more than it takes to double.
 const START_WINDOW: f64 = 2.0;
+/// Rounds in which the rate is no less than was assumed; the window bounds what comes of it.
+const FIRST_ROUNDS: u64 = 2;
 /// Growth in a round below which the path may be full.
 const START_GROWTH: f64 = 1.25;
 /// Rounds without growth after which it is.
 const START_ROUNDS: u32 = 3;
 /// Rate at which the queue of the start is drained.
-const DRAIN_GAIN: f64 = 0.25;
+const DRAIN_GAIN: f64 = 0.15;
 /// Rate at which the queue of a probe is drained.
 const DOWN_GAIN: f64 = 0.75;
 /// Rate at which a queue is drained that others fill too.
@@ -39,6 +41,10 @@ const FOUND: f64 = 1.15;
 const START_DIVISOR: u32 = 16;
 /// The shortest queue that is told from noise.
 const QUEUE_SEEN: Duration = Duration::from_millis(2);
+/// Share of a queue that is drained in a round without haste.
+const EASE: f64 = 0.25;
+/// Bytes under way at which a flow among others probes as it would alone.
+const EVEN: f64 = 300.0 * DATAGRAM as f64;
 /// Rounds between probes, at least, and as many more by chance.
 const CRUISE_ROUNDS: u64 = 5;
 const CRUISE_CHANCE: u64 = 3;
@@ -47,7 +53,7 @@ const RATE_ROUNDS: u64 = 10;
 /// Rounds of yielding in vain after which the queue must be another's.
 const CROWDED_ROUNDS: u32 = 5;
 /// The same, when there was another before.
-const CROWDED_AGAIN: u32 = 2;
+const CROWDED_AGAIN: u32 = 3;
 /// Rounds without a queue after which the other must be gone.
 const FREE_ROUNDS: u32 = 3;
 /// Rounds after the start in which its losses come to light.
@@ -101,6 +107,9 @@ pub(super) struct Model {
     /// Rounds in a row without one.
     free: u32,
     competing: bool,
+    /// Others were seen since the last probe.
+    shares: bool,
+    met: bool,
     /// It was another's queue before.
     competed: bool,
     /// First round whose losses are not the start's.
@@ -133,6 +142,8 @@ impl Model {
             crowded: 0,
             free: 0,
             competing: false,
+            shares: false,
+            met: false,
             competed: false,
             cut_from: 0,
         }
@@ -153,14 +164,36 @@ impl Model {
         match self.phase {
             Phase::Start => START_GAIN,
             Phase::Drain => DRAIN_GAIN,
-            Phase::Up => self.style.probe_gain,
+            Phase::Up => self.probe_gain(),
             Phase::Down => DOWN_GAIN,
             Phase::Cruise if self.crowded > 0 && !self.competing => YIELD_GAIN,
+            Phase::Cruise if !self.competing => self.ease(),
             Phase::Cruise | Phase::Empty => 1.0,
         }
     }
 
+    /// Among others, who has little probes for relatively more than who has much, so that shares even out.
+    fn probe_gain(&self) -> f64 {
+        let gain = self.style.probe_gain;
+        if !self.shares || self.competing {
+            return gain;
+        }
+        let even = (EVEN / self.product().max(1) as f64).sqrt();
+        1.0 + (gain - 1.0) * even.clamp(0.25, 2.5)
+    }
+
+    /// Rates are the greatest of several and a little too great: what queue creeps up drains in a few rounds.
+    fn ease(&self) -> f64 {
+        let base = self.base.get();
+        let queue = self.recent.queue(base).unwrap_or_default();
+        let share = queue.as_secs_f64() / base.as_secs_f64().max(1e-6);
+        (1.0 - share * EASE).max(YIELD_GAIN)
+    }
+
     pub(super) fn window(&self) -> u64 {
+        if self.rate.current().is_none() {
+            return self.initial_window;
+        }
         let product = self.product();
         let window = match self.phase {
             Phase::Start => scale(product, START_WINDOW / (1.0 - self.floor.get())).max(self.initial_window),
@@ -172,8 +205,10 @@ impl Model {
 
     pub(super) fn pacing_rate(&self) -> u64 {
         let Some(rate) = self.delivering() else { return self.initial_rate };
+        // The first ACKs have seen too little to tell a rate from.
+        let least = if self.rounds.number() < FIRST_ROUNDS { self.initial_rate } else { DATAGRAM };
         // What is lost anyway is sent on top.
-        scale(rate, self.gain() / (1.0 - self.floor.get())).max(DATAGRAM)
+        scale(rate, self.gain() / (1.0 - self.floor.get())).max(least)
     }
 
     pub(super) const fn state(&self) -> &'static str {
@@ -282,6 +317,7 @@ impl Model {
             self.competing &= self.free < FREE_ROUNDS;
             return;
         }
+        self.met = true;
         (self.crowded, self.free) = (self.crowded + 1, 0);
         let patience = if self.competed { CROWDED_AGAIN } else { CROWDED_ROUNDS };
         self.competing |= self.style.competes && self.crowded > patience;
@@ -315,11 +351,7 @@ impl Model {
         let elapsed = now.since(self.since);
         let drained = ack.in_flight <= self.product();
         match self.phase {
-            Phase::Start => {
-                if self.is_queueing(START_DIVISOR) {
-                    self.enter(now, Phase::Drain);
-                }
-            }
+            Phase::Start if self.is_queueing(START_DIVISOR) => self.enter(now, Phase::Drain),
             Phase::Drain if drained || elapsed > base * 3 => self.enter(now, Phase::Cruise),
             Phase::Up if elapsed >= base => self.enter(now, Phase::Down),
             Phase::Down if elapsed >= base && (drained || elapsed >= base * 2) => {
@@ -328,6 +360,8 @@ impl Model {
                 self.enter(now, if found && free { Phase::Up } else { Phase::Cruise });
             }
             Phase::Cruise if self.base.is_stale(now) => self.enter(now, Phase::Empty),
+            // Who sees a queue does not add to it.
+            Phase::Cruise if self.crowded > 0 && !self.competing => {}
             Phase::Cruise if self.rounds.number() >= self.cruise_until => self.enter(now, Phase::Up),
             Phase::Empty if elapsed >= EMPTY_TIME.max(ack.smoothed * 2) => {
                 self.competed &= self.is_queueing(self.style.queue_divisor);
@@ -365,6 +399,7 @@ impl Model {
                 if self.crowded == 0 || self.competing {
                     self.short = None;
                 }
+                self.shares = std::mem::take(&mut self.met);
                 self.before_probe = self.delivering().unwrap_or(0);
             }
             Phase::Start | Phase::Drain => {}

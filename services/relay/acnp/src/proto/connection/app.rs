@@ -135,6 +135,11 @@ impl Connection {
         self.ping();
     }
 
+    /// Changes what the connection is for, while it runs.
+    pub fn set_congestion(&mut self, mode: crate::proto::congestion::Mode) {
+        self.paths.iter_mut().for_each(|path| path.flight.set_controller(mode));
+    }
+
     /// Moves to new keys. Says whether that is possible yet (ACNP-32).
     pub fn update_keys(&mut self, now: Time) -> bool {
         let pause = self.paths[0].flight.pto() * 3;

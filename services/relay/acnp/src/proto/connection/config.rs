@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::proto::{
-    cid::LOCAL_CID_LEN_DEFAULT, crypto::Suite, handshake::Parameters, packet::DATAGRAM_LEN_MIN,
-    stream::StreamConfig,
+    cid::LOCAL_CID_LEN_DEFAULT, congestion::Mode, crypto::Suite, handshake::Parameters,
+    packet::DATAGRAM_LEN_MIN, stream::StreamConfig,
 };
 
 /// Largest UDP payload that an Ethernet path carries with IPv6, bytes.
@@ -39,6 +39,8 @@ pub struct Config {
     pub ecn: bool,
     /// Paths that may be kept at once.
     pub paths: u64,
+    /// How congestion is controlled.
+    pub congestion: Mode,
 }
 
 impl Default for Config {
@@ -57,6 +59,7 @@ impl Default for Config {
             cid_len: LOCAL_CID_LEN_DEFAULT,
             ecn: true,
             paths: 1,
+            congestion: Mode::default(),
         }
     }
 }

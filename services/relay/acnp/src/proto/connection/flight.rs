@@ -1,21 +1,19 @@
-//! What is under way on a path: loss detection, round trips, and how much more may leave.
+//! What is under way on a path: loss recovery, congestion control and pacing put together.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use super::sent::Content;
+use super::{config::Config, sent::Content};
 use crate::proto::{
     Time,
     close::{Code, Violation},
-    frame::Ack,
+    congestion::{self, Controller, Mode, Pacer},
+    frame::{self, Ack},
     packet::number::NUMBER_MAX,
+    recovery::{self, EcnCounts, Recovery},
 };
 
 /// Packets whose fate has become known.
-#[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) acked: Vec<(u64, Content)>,
-    pub(super) lost: Vec<(u64, Content)>,
-}
+pub(super) type Outcome = recovery::Outcome<Content>;
 
 /// Whether a packet may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,218 +23,155 @@ pub(super) enum Allowance {
     Full,
 }
 
-#[derive(Debug)]
-struct Sent {
-    at: Time,
-    wants_ack: bool,
-    content: Content,
-}
-
 /// The sending half of a packet-number space.
 #[derive(Debug)]
 pub(super) struct Flight {
-    next: u64,
-    sent: BTreeMap<u64, Sent>,
-    largest_acked: Option<u64>,
-    smoothed: Duration,
-    variation: Duration,
-    latest: Duration,
-    measured: bool,
-    in_flight: u64,
-    window: u64,
-    threshold: u64,
-    cut_before: u64,
-    pto_count: u32,
-    last_sent: Time,
-    loss_at: Option<Time>,
-    probes: u32,
+    recovery: Recovery<Content>,
+    controller: Box<dyn Controller>,
+    pacer: Pacer,
+    ack_delay_max: Duration,
 }
 
 impl Flight {
-    pub(super) fn new(initial_rtt: Duration) -> Self {
+    pub(super) fn new(config: &Config, ack_delay_max: Duration) -> Self {
         Self {
-            next: 0,
-            sent: BTreeMap::new(),
-            largest_acked: None,
-            smoothed: initial_rtt,
-            variation: initial_rtt / 2,
-            latest: initial_rtt,
-            measured: false,
-            in_flight: 0,
-            window: 32 * 1200,
-            threshold: u64::MAX,
-            cut_before: 0,
-            pto_count: 0,
-            last_sent: Time::ZERO,
-            loss_at: None,
-            probes: 0,
+            recovery: Recovery::new(config.initial_rtt, ack_delay_max),
+            controller: config.congestion.controller(config.initial_rtt, None),
+            pacer: Pacer::default(),
+            ack_delay_max,
         }
     }
 
     pub(super) const fn next_number(&self) -> u64 {
-        self.next
+        self.recovery.next_number()
     }
 
     pub(super) const fn is_exhausted(&self) -> bool {
-        self.next > NUMBER_MAX
+        self.recovery.next_number() > NUMBER_MAX
     }
 
     pub(super) const fn largest_acked(&self) -> Option<u64> {
-        self.largest_acked
+        self.recovery.largest_acked()
     }
 
     pub(super) const fn smoothed(&self) -> Duration {
-        self.smoothed
+        self.recovery.rtt().smoothed()
     }
 
     pub(super) const fn latest(&self) -> Duration {
-        self.latest
+        self.recovery.rtt().latest()
     }
 
     pub(super) const fn in_flight(&self) -> u64 {
-        self.in_flight
+        self.recovery.in_flight()
     }
 
-    pub(super) const fn window(&self) -> u64 {
-        self.window
+    pub(super) fn window(&self) -> u64 {
+        self.controller.window()
     }
 
-    pub(super) const fn pacing(&self) -> Option<u64> {
-        None
+    pub(super) fn pacing(&self) -> Option<u64> {
+        self.controller.pacing_rate()
+    }
+
+    pub(super) fn state(&self) -> &'static str {
+        self.controller.state()
+    }
+
+    pub(super) fn reorder_window(&self) -> Duration {
+        self.recovery.reorder_window()
     }
 
     /// Probe time-out, without backing off.
     pub(super) fn pto(&self) -> Duration {
-        self.smoothed + (self.variation * 4).max(Duration::from_millis(1)) + Duration::from_millis(10)
+        self.recovery.pto()
+    }
+
+    /// A round trip measured by the handshake.
+    pub(super) fn sample(&mut self, now: Time, rtt: Duration) {
+        self.recovery.on_rtt(now, rtt);
+    }
+
+    /// Another controller takes over.
+    pub(super) fn set_controller(&mut self, mode: Mode) {
+        self.controller = mode.controller(self.recovery.rtt().smoothed(), None);
     }
 
     pub(super) fn on_sent(&mut self, now: Time, wants_ack: bool, content: Content) {
+        let len = content.len as u64;
+        let sent = wants_ack.then_some((content.len as u32, content.is_mtu_probe, content));
+        self.recovery.on_sent(now, sent);
         if wants_ack {
-            self.in_flight += content.len as u64;
-            self.last_sent = now;
-            self.probes = self.probes.saturating_sub(1);
-            self.sent.insert(self.next, Sent { at: now, wants_ack, content });
+            self.controller.on_sent(now, len, self.recovery.in_flight());
+            self.pacer.set_rate(now, self.controller.pacing_rate());
+            self.pacer.on_sent(now, len);
         }
-        self.next += 1;
     }
 
     pub(super) fn on_ack(&mut self, now: Time, ack: &Ack, out: &mut Outcome) -> Result<(), Violation> {
-        if ack.largest >= self.next {
-            return Err(Violation::new(Code::PROTOCOL, "a packet is acknowledged that was never sent"));
+        out.clear();
+        let unsent = Violation::new(Code::PROTOCOL, "a packet is acknowledged that was never sent");
+        let ecn = ack.ecn.map(|frame::EcnCounts { ect0, ect1, ce }| EcnCounts { ect0, ect1, ce });
+        self.recovery
+            .on_ack(now, ack.ranges.iter(), ack.recovered.iter(), ack.delay, ecn, out)
+            .map_err(|_| unsent)?;
+        if let Some(lateness) = ack.reordering {
+            self.recovery.on_reordering(lateness);
         }
-        let mut newest = None;
-        for range in ack.ranges.iter() {
-            let numbers: Vec<u64> = self.sent.range(range).map(|(number, _)| *number).collect();
-            for number in numbers {
-                let sent = self.sent.remove(&number).expect("it was found");
-                newest = newest.max(Some((number, sent.at)));
-                self.take_out(&sent);
-                if self.window < self.threshold {
-                    self.window += sent.content.len as u64;
-                } else {
-                    self.window += 1200 * sent.content.len as u64 / self.window;
-                }
-                out.acked.push((number, sent.content));
-            }
-        }
-        self.largest_acked = self.largest_acked.max(Some(ack.largest));
-        if let Some((number, at)) = newest {
-            self.pto_count = 0;
-            if number == ack.largest {
-                self.sample(now.since(at), ack.delay);
-            }
-        }
-        self.detect(now, out);
+        congestion::tell(&mut *self.controller, now, &self.recovery, out);
         Ok(())
-    }
-
-    fn take_out(&mut self, sent: &Sent) {
-        if sent.wants_ack {
-            self.in_flight -= sent.content.len as u64;
-        }
-    }
-
-    pub(super) fn sample(&mut self, rtt: Duration, delay: Duration) {
-        let rtt = rtt.saturating_sub(delay).max(Duration::from_micros(1));
-        self.latest = rtt;
-        if self.measured {
-            self.variation = (self.variation * 3 + self.smoothed.abs_diff(rtt)) / 4;
-            self.smoothed = (self.smoothed * 7 + rtt) / 8;
-        } else {
-            (self.smoothed, self.variation, self.measured) = (rtt, rtt / 2, true);
-        }
-    }
-
-    fn detect(&mut self, now: Time, out: &mut Outcome) {
-        self.loss_at = None;
-        let Some(largest) = self.largest_acked else { return };
-        let delay = self.smoothed.max(self.latest) * 9 / 8;
-        let mut lost = Vec::new();
-        for (number, sent) in self.sent.range(..largest) {
-            let at = sent.at + delay;
-            if at <= now {
-                lost.push(*number);
-            } else {
-                self.loss_at = Some(self.loss_at.map_or(at, |other| other.min(at)));
-            }
-        }
-        for number in lost {
-            let sent = self.sent.remove(&number).expect("it was found");
-            self.take_out(&sent);
-            if number >= self.cut_before && !sent.content.is_mtu_probe {
-                self.cut_before = self.next;
-                self.window = (self.window * 7 / 10).max(4 * 1200);
-                self.threshold = self.window;
-            }
-            out.lost.push((number, sent.content));
-        }
     }
 
     /// When [`Self::on_timeout`] has to be called.
     pub(super) fn timeout(&self) -> Option<Time> {
-        if self.loss_at.is_some() {
-            return self.loss_at;
-        }
-        (!self.sent.is_empty()).then(|| self.last_sent + self.pto() * (1 << self.pto_count.min(10)))
+        self.recovery.next_timeout()
     }
 
     /// Finds packets lost, or owes a probe.
     pub(super) fn on_timeout(&mut self, now: Time, out: &mut Outcome) {
-        if self.loss_at.is_some() {
-            self.detect(now, out);
-        } else if !self.sent.is_empty() {
-            self.pto_count += 1;
-            self.probes = 1;
-        }
+        out.clear();
+        self.recovery.on_timeout(now, out);
+        congestion::tell(&mut *self.controller, now, &self.recovery, out);
     }
 
     /// Whether a packet has to leave to find out what became of others.
     pub(super) const fn owes_probe(&self) -> bool {
-        self.probes > 0
+        self.recovery.owes_probe()
     }
 
     /// Probe time-outs in a row.
     pub(super) const fn backoff(&self) -> u32 {
-        self.pto_count
+        self.recovery.backoff()
     }
 
     /// What to send again as a probe when there is nothing new: what the oldest packet under way carried.
     pub(super) fn probe_content(&self) -> Option<&Content> {
-        self.sent.values().map(|sent| &sent.content).find(|content| !content.frames.is_empty())
+        self.recovery.iter().map(|(_, sent)| &sent.payload).find(|content| !content.frames.is_empty())
     }
 
-    pub(super) fn allowance(&mut self, _now: Time, len: usize) -> Allowance {
-        if self.in_flight + len as u64 > self.window { Allowance::Full } else { Allowance::Now }
+    pub(super) fn allowance(&mut self, now: Time, len: usize) -> Allowance {
+        let len = len as u64;
+        if self.recovery.in_flight() + len > self.controller.window() {
+            return Allowance::Full;
+        }
+        self.pacer.set_rate(now, self.controller.pacing_rate());
+        let wait = self.pacer.until_next(now, len);
+        if wait.is_zero() { Allowance::Now } else { Allowance::At(now + wait) }
     }
 
-    /// The path leads elsewhere now.
-    pub(super) fn restart(&mut self) {
-        (self.window, self.threshold, self.measured) = (32 * 1200, u64::MAX, false);
+    /// There is nothing to send, though there might be.
+    pub(super) fn on_idle(&mut self) {
+        self.recovery.on_app_limited();
+    }
+
+    /// The path leads elsewhere now: what was learnt of it says nothing any more.
+    pub(super) fn restart(&mut self, config: &Config) {
+        self.recovery.restart(config.initial_rtt, self.ack_delay_max);
+        self.controller = config.congestion.controller(config.initial_rtt, None);
     }
 
     /// Gives up everything that is under way, without a verdict on the path.
     pub(super) fn take_all(&mut self) -> Vec<Content> {
-        self.in_flight = 0;
-        std::mem::take(&mut self.sent).into_values().map(|sent| sent.content).collect()
+        self.recovery.take_all().collect()
     }
 }

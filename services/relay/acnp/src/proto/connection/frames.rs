@@ -121,7 +121,7 @@ impl Connection {
         let mut data = [0; 8];
         self.rng.fill_bytes(&mut data);
         let path = &mut self.paths[at];
-        path.move_to(meta, len);
+        path.move_to(meta, len, &self.config);
         path.challenge = Some(Challenge { data, at: now, until: now + path.flight.pto() * VALIDATION_PTOS });
         let id = path.id;
         self.observe(now, Observed::PathMoved { path: id, remote: meta.remote });
@@ -141,7 +141,9 @@ impl Connection {
         let Some(at) = self.path(ack.path) else { return Ok(()) };
         let mut outcome = std::mem::take(&mut self.outcome);
         let result = self.paths[at].flight.on_ack(now, ack, &mut outcome);
-        self.on_outcome(now, at, &mut outcome);
+        if result.is_ok() {
+            self.on_outcome(now, at, &mut outcome);
+        }
         self.outcome = outcome;
         let path = &self.paths[at];
         let metrics = Observed::Metrics {
@@ -160,7 +162,7 @@ impl Connection {
     /// Packets of a path were found to have arrived, or to be lost.
     pub(super) fn on_outcome(&mut self, now: Time, at: usize, outcome: &mut Outcome) {
         let phase = self.keys.as_ref().map(|keys| keys.sending.phase);
-        for (number, content) in outcome.acked.drain(..) {
+        for (number, content) in outcome.acked.drain(..).chain(outcome.recovered.drain(..)) {
             let path = &mut self.paths[at];
             if path.mtu.on_acked(now, number, content.len) {
                 let event = Observed::MtuChanged { path: path.id, len: path.mtu.current() };

@@ -157,7 +157,7 @@ impl Connection {
         meta: &Meta,
         rng: ChaCha20Rng,
     ) -> Self {
-        let mut path = Path::new(PathId::FIRST, meta, remote_id, config.initial_rtt, config.ack_delay);
+        let mut path = Path::new(PathId::FIRST, meta, remote_id, &config);
         path.local_ids.add(own_id, None);
         Self {
             side,
@@ -203,7 +203,7 @@ impl Connection {
         if connecting.repeat.attempts == 1
             && let Some(sent) = connecting.first_sent
         {
-            self.paths[0].flight.sample(now.since(sent), std::time::Duration::ZERO);
+            self.paths[0].flight.sample(now, now.since(sent));
         }
         let unopened = std::mem::take(&mut connecting.unopened);
         self.state = State::Established;

@@ -7,11 +7,12 @@ use std::{
 
 use super::{
     acks::Acks,
+    config::Config,
     flight::Flight,
     ids::{LocalIds, RemoteIds},
     mtu::Mtu,
 };
-use crate::proto::{ConnectionId, Meta, PathId, Time, cid::ResetToken};
+use crate::proto::{ConnectionId, Meta, PathId, Time, cid::ResetToken, handshake::EARLY_LIMITS};
 
 /// Bytes that may be sent to an address that is not validated, for each received from it (ACNP-7).
 const AMPLIFICATION: u64 = 3;
@@ -43,6 +44,12 @@ pub struct PathStats {
     pub window: u64,
     /// Bytes that are.
     pub in_flight: u64,
+    /// Bytes a second at which they may leave; `None`: at once.
+    pub pacing: Option<u64>,
+    /// How late a packet may come before it is taken for lost.
+    pub reorder_window: Duration,
+    /// What the congestion controller is doing.
+    pub congestion: &'static str,
 }
 
 /// A challenge that was sent, or is due.
@@ -79,13 +86,7 @@ pub(super) struct Path {
 }
 
 impl Path {
-    pub(super) fn new(
-        id: PathId,
-        meta: &Meta,
-        remote_id: ConnectionId,
-        rtt: Duration,
-        ack_delay: Duration,
-    ) -> Self {
+    pub(super) fn new(id: PathId, meta: &Meta, remote_id: ConnectionId, config: &Config) -> Self {
         Self {
             id,
             remote: meta.remote,
@@ -96,8 +97,8 @@ impl Path {
             fallback: None,
             challenge: None,
             responses: Vec::new(),
-            flight: Flight::new(rtt),
-            acks: Acks::new(ack_delay),
+            flight: Flight::new(config, EARLY_LIMITS.ack_delay),
+            acks: Acks::new(config.ack_delay),
             mtu: Mtu::new(),
             local_ids: LocalIds::default(),
             remote_ids: RemoteIds::new(remote_id, None),
@@ -126,7 +127,7 @@ impl Path {
     }
 
     /// Takes another address, which has yet to show that it receives (ACNP-70).
-    pub(super) fn move_to(&mut self, meta: &Meta, len: usize) {
+    pub(super) fn move_to(&mut self, meta: &Meta, len: usize, config: &Config) {
         if self.validated {
             self.fallback = Some((self.remote, self.local));
         }
@@ -135,7 +136,7 @@ impl Path {
         (self.received, self.sent) = (len as u64, 0);
         // ACNP-71
         if !same_host {
-            self.flight.restart();
+            self.flight.restart(config);
             self.mtu = Mtu::new();
         }
     }
@@ -166,6 +167,9 @@ impl Path {
             rtt: self.flight.smoothed(),
             window: self.flight.window(),
             in_flight: self.flight.in_flight(),
+            pacing: self.flight.pacing(),
+            reorder_window: self.flight.reorder_window(),
+            congestion: self.flight.state(),
             ..self.stats
         }
     }

@@ -239,6 +239,8 @@ impl Connection {
                 Allowance::At(time) => path.paced_until = Some(time),
                 Allowance::Full => {}
             }
+        } else {
+            path.flight.on_idle();
         }
         let due = established && self.paths.iter().any(|path| path.acks.is_due(now));
         due.then_some(Load::Acks)

@@ -2,7 +2,8 @@
 //!
 //! On the wire: the lowest covered packet number (varint, RFC 9000 §16) | seed (u16, big-endian) | one byte | the covered set. The byte's
 //! low seven bits are the span less one, where the span counts packet numbers from the lowest to the highest covered. If its high bit is set,
-//! a byte with the number of holes follows, and each hole's offset from the lowest in rising order; else a bitmap of the span, lowest bit first.
+//! a byte with a number of runs follows and then their lengths, a byte each: covered, not covered, and so on by turns, and what is left of
+//! the span is covered. Else a bitmap of the span follows, lowest bit first.
 
 /// Packet numbers from the lowest to the highest that a repair may cover.
 pub const SPAN_MAX: u64 = 128;
@@ -13,7 +14,8 @@ pub const HEADER_BYTES_MAX: usize = 20;
 /// The highest packet number: 62 bits (RFC 9000 §12.3).
 const PN_MAX: u64 = (1 << 62) - 1;
 
-const HOLES: u8 = 0x80;
+/// Marks the form in runs.
+const RUNS: u8 = 0x80;
 
 /// Not a header: cut short or out of bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,30 +85,39 @@ impl Header {
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_varint(self.base, out);
         out.extend(self.seed.to_be_bytes());
-        let (span, bitmap) = (self.span(), self.span().div_ceil(8) as usize);
-        if self.holes_are_shorter() {
-            let holes = (0..span).filter(|i| self.covered >> i & 1 == 0).map(|i| i as u8);
-            out.extend([HOLES | (span - 1) as u8, self.holes() as u8]);
-            out.extend(holes);
+        let (span, bitmap) = (self.span() as u8, self.span().div_ceil(8) as usize);
+        if self.runs_are_shorter() {
+            out.extend([RUNS | (span - 1), self.runs() as u8]);
+            self.put_runs(out);
         } else {
-            out.push((span - 1) as u8);
+            out.push(span - 1);
             out.extend(&self.covered.to_le_bytes()[..bitmap]);
+        }
+    }
+
+    fn put_runs(&self, out: &mut Vec<u8>) {
+        let mut set = self.covered;
+        for run in 0..self.runs() {
+            let length = if run % 2 == 0 { set.trailing_ones() } else { set.trailing_zeros() };
+            out.push(length as u8);
+            set >>= length;
         }
     }
 
     /// Bytes of the wire form.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let set = if self.holes_are_shorter() { 1 + self.holes() } else { self.span().div_ceil(8) };
+        let set = if self.runs_are_shorter() { 1 + self.runs() } else { self.span().div_ceil(8) };
         varint_len(self.base) + 3 + set as usize
     }
 
-    const fn holes(&self) -> u64 {
-        self.span() - self.count() as u64
+    /// Runs but for the last.
+    const fn runs(&self) -> u64 {
+        (self.covered ^ self.covered >> 1).count_ones() as u64 - 1
     }
 
-    const fn holes_are_shorter(&self) -> bool {
-        1 + self.holes() < self.span().div_ceil(8)
+    const fn runs_are_shorter(&self) -> bool {
+        1 + self.runs() < self.span().div_ceil(8)
     }
 
     /// Reads a header from the front of `bytes`, and gives what follows it.
@@ -116,9 +127,9 @@ impl Header {
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), Malformed> {
         let (base, bytes) = take_varint(bytes)?;
         let ([high, low, form], bytes) = bytes.split_first_chunk().ok_or(Malformed)?;
-        let (seed, span) = (u16::from_be_bytes([*high, *low]), u32::from(form & !HOLES) + 1);
+        let (seed, span) = (u16::from_be_bytes([*high, *low]), u32::from(form & !RUNS) + 1);
         let (covered, rest) =
-            if form & HOLES == 0 { take_bitmap(bytes, span)? } else { take_holes(bytes, span)? };
+            if form & RUNS == 0 { take_bitmap(bytes, span)? } else { take_runs(bytes, span)? };
         // The highest bit is set too, else the span was a lie; the span is not kept.
         if covered.leading_zeros() + span != u128::BITS {
             return Err(Malformed);
@@ -139,13 +150,15 @@ fn take_bitmap(bytes: &[u8], span: u32) -> Result<(u128, &[u8]), Malformed> {
     Ok((bitmap.iter().rev().fold(0, |set, byte| set << 8 | u128::from(*byte)), rest))
 }
 
-fn take_holes(bytes: &[u8], span: u32) -> Result<(u128, &[u8]), Malformed> {
+fn take_runs(bytes: &[u8], span: u32) -> Result<(u128, &[u8]), Malformed> {
     let (count, bytes) = bytes.split_first().ok_or(Malformed)?;
-    let (holes, rest) = bytes.split_at_checked(usize::from(*count)).ok_or(Malformed)?;
-    let mut covered = u128::MAX >> (u128::BITS - span);
-    for hole in holes {
-        // A hole beyond the span or named twice is cleared to no effect; a hole at either end fails the checks that follow.
-        covered &= !1_u128.checked_shl(u32::from(*hole)).ok_or(Malformed)?;
+    let (runs, rest) = bytes.split_at_checked(usize::from(*count)).ok_or(Malformed)?;
+    let all = u128::MAX >> (u128::BITS - span);
+    let (mut covered, mut at) = (all, 0);
+    for run in runs {
+        // From here on the other way round.
+        at += u32::from(*run);
+        covered ^= all & u128::MAX.checked_shl(at).ok_or(Malformed)?;
     }
     Ok((covered, rest))
 }
@@ -208,5 +221,8 @@ mod tests {
         let mut bytes = Vec::new();
         Header::new([0x1234, 0x1235, 0x1237], 0xabcd).unwrap().encode(&mut bytes);
         assert_eq!(bytes, [0x52, 0x34, 0xab, 0xcd, 0x03, 0b1011]);
+        bytes.clear();
+        Header::new((5..45).chain(65..133), 1).unwrap().encode(&mut bytes);
+        assert_eq!(bytes, [5, 0, 1, 0xff, 2, 40, 20]);
     }
 }

@@ -9,8 +9,6 @@ pub mod gf256;
 mod header;
 pub mod loss;
 pub mod planner;
-#[cfg(test)]
-mod planner_tests;
 mod residual;
 #[cfg(test)]
 mod tests;

@@ -238,8 +238,12 @@ impl<T> Recovery<T> {
         let Some((newest, rtt)) = self.newest else { return };
         let allowed = rtt.max(self.rtt.latest()) + self.reorder_window().max(GRANULARITY);
         while let Some((number, sent)) = self.ledger.oldest_late() {
+            // Only a packet that asks for no ACK was acknowledged behind it: that says nothing of its time, and a probe has to ask.
+            if sent.stamp.sent_at > newest {
+                return;
+            }
             let at = sent.stamp.sent_at + allowed;
-            if sent.stamp.sent_at > newest || at > now {
+            if at > now {
                 self.loss_at = Some(at);
                 return;
             }

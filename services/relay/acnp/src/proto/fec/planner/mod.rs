@@ -2,19 +2,29 @@
 //!
 //! In low-latency mode packets are gathered into flights. A flight that needs few repairs for its size is covered as soon as the sender has
 //! nothing else to send, and so is one that follows a pause; a small one in a steady flow waits for company until its deadline, a quarter of
-//! the round trip after its first packet: the larger it is, the smaller the share that it needs. Repairs keep the learned length of a burst away from what they cover, in packets and in
-//! time, as far as the deadline allows. In bandwidth mode only runs of retransmissions and the last packets of a flight are covered.
+//! the round trip after its first packet: the larger it is, the smaller the share that it needs. Repairs keep the learned length of a burst
+//! away from what they cover, in packets and in time, as far as the deadline allows. In bandwidth mode only runs of retransmissions and the
+//! last packets of a flight are covered.
 //!
 //! Repairs go only into room that would stay idle, and never above a share of the content: each byte of content buys that much credit.
 
+mod flight;
+mod terms;
+#[cfg(test)]
+mod tests;
+
 use super::{Keep, loss::Loss, residual::Gilbert};
 use crate::proto::Time;
-use std::{collections::VecDeque, ops::RangeInclusive, time::Duration};
+use flight::{Flight, Plan};
+use std::{collections::VecDeque, time::Duration};
+pub use terms::{Class, Config, Counters, Fate, Mode, Order};
 
 /// Packets of a flight at most; more begin another.
 const FLIGHT_MAX: usize = 64;
 /// Flights that wait for their repairs at most; the oldest leave first.
 const FLIGHTS_MAX: usize = 64;
+/// Packets to which more company would add little.
+const ENOUGH_PACKETS: usize = 32;
 /// Repairs of a flight at most.
 const REPAIRS_MAX: usize = 64;
 /// Last packets of a flight that are covered in bandwidth mode.
@@ -28,117 +38,6 @@ const CREDIT_START: f64 = 6_000.0;
 const CREDIT_MAX: f64 = 60_000.0;
 /// Round trip assumed before the first measurement.
 const RTT_START: Duration = Duration::from_millis(100);
-
-/// What is paid for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Every flight is covered.
-    LowLatency,
-    /// First transmissions go bare; retransmissions and tails are covered.
-    Bandwidth,
-}
-
-/// What a packet carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Content for the first time.
-    First,
-    /// Content anew.
-    Retransmission,
-    /// A repair.
-    Repair,
-    /// Nothing that would be sent again.
-    Other,
-}
-
-/// What became of a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// It arrived.
-    Arrived,
-    /// It was lost, and recovered from repairs.
-    Recovered,
-    /// It was lost.
-    Lost,
-}
-
-/// How much may be spent for what.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Config {
-    /// What is covered.
-    pub mode: Mode,
-    /// Probability with which a flight may stay incomplete.
-    pub target: f64,
-    /// Bytes of repairs for each byte of content, at most.
-    pub share_max: f64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { mode: Mode::LowLatency, target: 1e-3, share_max: 0.8 }
-    }
-}
-
-/// A repair to be sent now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    /// Packets that it is to cover, so far as the encoder has them.
-    pub pns: RangeInclusive<u64>,
-    /// Which to leave out last.
-    pub keep: Keep,
-    /// Seed of its coefficients.
-    pub seed: u16,
-}
-
-/// What was spent, and for what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Bytes of content sent for the first time.
-    pub content_bytes: u64,
-    /// Repairs sent, and their bytes.
-    pub sent: u64,
-    /// Bytes of repairs sent.
-    pub sent_bytes: u64,
-    /// Packets that the peer recovered: each took one repair.
-    pub used: u64,
-    /// Repairs planned and not sent in time for want of room or credit, and flights for which none were worth it or affordable.
-    pub forgone: u64,
-}
-
-impl Counters {
-    /// Repairs sent that recovered nothing, or of which that is not known yet.
-    #[must_use]
-    pub const fn wasted(&self) -> u64 {
-        self.sent.saturating_sub(self.used)
-    }
-}
-
-#[derive(Debug)]
-struct Flight {
-    class: Class,
-    /// Packet numbers, times and bytes of those covered, in order.
-    packets: VecDeque<(u64, Time, usize)>,
-    /// Whether nothing was sent for so long before it that no company is to be expected.
-    alone: bool,
-    /// Packets of any kind sent after the last of it.
-    since: u32,
-    /// Once closed.
-    plan: Option<Plan>,
-    /// Whether so many packets need a small share of repairs, so that it is not worked out at each poll.
-    cheap: (usize, bool),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Plan {
-    repairs: usize,
-    issued: usize,
-    /// When the first is due, and how long after each the next.
-    start: Time,
-    gap: Duration,
-    /// Packets to let pass before the first, unless `deadline` comes.
-    spacing: u32,
-    deadline: Time,
-}
 
 /// Plans the repairs of a path.
 #[derive(Debug)]
@@ -293,11 +192,10 @@ impl Planner {
     fn close(&mut self, now: Time, idle: bool) {
         let Some(flight) = self.open() else { return };
         let full = flight.packets.len() >= FLIGHT_MAX;
+        let enough = flight.alone || flight.packets.len() >= ENOUGH_PACKETS;
         let close = match self.config.mode {
             Mode::Bandwidth => idle || full,
-            Mode::LowLatency => {
-                full || self.deadline(flight) <= now || idle && (flight.alone || self.is_cheap())
-            }
+            Mode::LowLatency => full || self.deadline(flight) <= now || idle && (enough || self.is_cheap()),
         };
         if close {
             self.plan();
@@ -310,7 +208,7 @@ impl Planner {
         let Some(flight) = self.flights.back_mut() else { return false };
         let packets = flight.packets.len();
         if flight.cheap.0 != packets {
-            let failures = gilbert.failures(packets, packets / EARLY_PACKETS, 1);
+            let failures = gilbert.failures(packets, packets / EARLY_PACKETS);
             flight.cheap = (packets, failures.last().is_some_and(|failure| *failure < self.config.target));
         }
         flight.cheap.1
@@ -327,7 +225,8 @@ impl Planner {
         let longest = flight.packets.iter().map(|(_, _, bytes)| *bytes).max().unwrap_or(0) + REPAIR_BYTES;
         let affordable = (self.credit.max(0.0) / longest as f64).ceil() as usize;
         let bursts = self.loss.bursts();
-        let repairs = self.gilbert().repairs(packets, affordable.min(REPAIRS_MAX), 1, self.config.target);
+        let worth = (self.config.share_max * packets as f64).ceil() as usize;
+        let repairs = self.gilbert().repairs(packets, affordable.min(REPAIRS_MAX), worth, self.config.target);
         let deadline = self.deadline(flight).max(last);
         let start = (last + bursts.time_high).min(deadline);
         let gap = bursts.time_high.min(deadline.since(start) / repairs.max(1) as u32);
@@ -345,35 +244,5 @@ impl Planner {
         if let Some(plan) = self.flights.pop_front().and_then(|flight| flight.plan) {
             self.counters.forgone += (plan.repairs - plan.issued) as u64;
         }
-    }
-}
-
-impl Flight {
-    const fn new(class: Class, alone: bool) -> Self {
-        Self { class, packets: VecDeque::new(), alone, since: 0, plan: None, cheap: (0, false) }
-    }
-
-    /// A flight is never empty but in the line that makes it.
-    fn last(&self) -> (u64, Time, usize) {
-        self.packets.back().copied().unwrap_or_default()
-    }
-
-    /// When its next repair is due.
-    fn due(&self) -> Option<Time> {
-        let plan = self.plan?;
-        let spaced = plan.start + plan.gap * plan.issued as u32;
-        Some(if self.since >= plan.spacing { spaced } else { spaced.max(plan.deadline) })
-    }
-
-    /// Counts a repair as sent; whether it was the last.
-    fn issue(&mut self) -> bool {
-        let Some(plan) = &mut self.plan else { return true };
-        plan.issued += 1;
-        plan.issued >= plan.repairs
-    }
-
-    /// Whether its repairs should have been sent a while ago.
-    fn is_late(&self, now: Time, late: Duration) -> bool {
-        self.plan.is_some_and(|plan| plan.deadline + late < now)
     }
 }

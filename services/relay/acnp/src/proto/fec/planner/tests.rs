@@ -1,6 +1,6 @@
 //! The planner's promises: how many repairs, over what, when, and never above the cap.
 
-use super::planner::{Class, Config, Counters, Fate, Mode, Order, Planner};
+use super::{Class, Config, Counters, Fate, Mode, Order, Planner};
 use crate::proto::Time;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -108,6 +108,8 @@ fn bandwidth_mode_covers_retransmissions_and_the_tail() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Whatever is sent, lost and polled: within the cap (but for the credit at the start, and one repair), and no panic.
     #[test]
     fn the_cap_holds(
