@@ -13,6 +13,7 @@ use super::{
 use crate::proto::{
     Direction, PathId,
     close::Code,
+    congestion::Mode,
     connection::{PathStats, Stats},
     handshake::PublicKey,
     stream::Priority,
@@ -127,6 +128,12 @@ impl Connection {
             message
         };
         self.wait(&cell.changed.messages, next).await
+    }
+
+    /// Changes what the connection is for, while it runs: how congestion is controlled.
+    pub fn set_mode(&self, mode: Mode) {
+        self.cell().lock().core.set_congestion(mode);
+        self.cell().kick();
     }
 
     /// Sends a datagram, once; if too many wait already, the oldest is dropped.

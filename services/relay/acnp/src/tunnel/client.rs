@@ -13,11 +13,11 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::relay::{Urgency, relay};
-use crate::{
-    endpoint::{Connection, Endpoint},
-    proto::handshake::ClientKeys,
+use super::{
+    mode::{Balance, Mode},
+    relay::relay,
 };
+use crate::{endpoint::Endpoint, proto::handshake::ClientKeys};
 
 /// How long a TCP connection waits for the tunnel to come back before it is broken.
 const WAIT: Duration = Duration::from_secs(15);
@@ -25,49 +25,10 @@ const WAIT: Duration = Duration::from_secs(15);
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// What is taken for calls: flows of up to 256 KiB between pauses of 50 ms.
-pub(super) const URGENCY: Urgency = Urgency { bytes: 256 * 1024, pause: Duration::from_millis(50) };
-
-/// What the tunnel is to be good at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// Calls: every flow goes at once.
-    Latency,
-    /// Bulk: flows share by turns.
-    Bandwidth,
-    /// Each flow by what it does: calls go before bulk.
-    #[default]
-    Auto,
-}
-
-impl std::str::FromStr for Mode {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "latency" => Ok(Self::Latency),
-            "bandwidth" => Ok(Self::Bandwidth),
-            "auto" => Ok(Self::Auto),
-            other => Err(format!("no mode is called {other:?}: take latency, bandwidth or auto")),
-        }
-    }
-}
-
-impl Mode {
-    const fn urgency(self) -> Option<Urgency> {
-        match self {
-            Self::Latency => Some(Urgency { bytes: u64::MAX, ..URGENCY }),
-            Self::Bandwidth => None,
-            Self::Auto => Some(URGENCY),
-        }
-    }
-}
-
 /// The tunnel's near end.
 pub struct Client {
     listener: TcpListener,
     link: Arc<Link>,
-    mode: Mode,
 }
 
 /// The connection to the far end, made again when it is gone.
@@ -75,15 +36,16 @@ struct Link {
     endpoint: Endpoint,
     peer: SocketAddr,
     keys: ClientKeys,
-    connection: Mutex<Option<Connection>>,
+    mode: Mode,
+    connection: Mutex<Option<Balance>>,
 }
 
 impl Client {
     /// Takes TCP connections of `listener` to the server at `peer`.
     #[must_use]
     pub fn new(listener: TcpListener, endpoint: Endpoint, peer: SocketAddr, keys: ClientKeys, mode: Mode) -> Self {
-        let link = Arc::new(Link { endpoint, peer, keys, connection: Mutex::new(None) });
-        Self { listener, link, mode }
+        let link = Arc::new(Link { endpoint, peer, keys, mode, connection: Mutex::new(None) });
+        Self { listener, link }
     }
 
     /// The address at which TCP connections are taken.
@@ -104,7 +66,7 @@ impl Client {
         tokio::spawn(async move { link.connection().await.map(drop) });
         loop {
             match self.listener.accept().await {
-                Ok((tcp, _)) => drop(tokio::spawn(carry(tcp, Arc::clone(&self.link), self.mode))),
+                Ok((tcp, _)) => drop(tokio::spawn(carry(tcp, Arc::clone(&self.link)))),
                 Err(error) if passes(&error) => {
                     tracing::warn!(%error, "a TCP connection could not be taken");
                     sleep(RETRY_MIN).await;
@@ -122,32 +84,32 @@ fn passes(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| passing.contains(&code))
 }
 
-async fn carry(tcp: TcpStream, link: Arc<Link>, mode: Mode) {
+async fn carry(tcp: TcpStream, link: Arc<Link>) {
     let opened = timeout(WAIT, async {
         loop {
             // The connection may go between the two; then there is another one.
-            let Some(connection) = link.connection().await else { continue };
-            if let Ok(parts) = connection.open_stream().await {
-                return parts;
+            let Some(balance) = link.connection().await else { continue };
+            if let Ok(parts) = balance.connection().open_stream().await {
+                return (parts, balance);
             }
         }
     });
-    let Ok(parts) = opened.await else {
+    let Ok((parts, balance)) = opened.await else {
         tracing::warn!("the server did not answer in time; a TCP connection is given up");
         let _ = socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO));
         return;
     };
-    let passed = relay(tcp, parts, mode.urgency()).await;
+    let passed = relay(tcp, parts, balance).await;
     tracing::debug!(?passed, "a flow has ended");
 }
 
 impl Link {
     /// The connection, made if it is not there; `None` when a long attempt came to nothing and the caller may look whether it still
     /// wants one.
-    async fn connection(&self) -> Option<Connection> {
+    async fn connection(&self) -> Option<Balance> {
         let mut kept = self.connection.lock().await;
-        if let Some(connection) = kept.as_ref().filter(|connection| connection.close_reason().is_none()) {
-            return Some(connection.clone());
+        if let Some(balance) = kept.as_ref().filter(|kept| kept.connection().close_reason().is_none()) {
+            return Some(balance.clone());
         }
         *kept = None;
         let (began, mut pause) = (Instant::now(), RETRY_MIN);
@@ -155,8 +117,9 @@ impl Link {
             match self.endpoint.connect(self.peer, &self.keys).await {
                 Ok(connection) => {
                     tracing::info!(peer = %self.peer, "connected");
-                    *kept = Some(connection.clone());
-                    return Some(connection);
+                    let balance = Balance::new(connection, self.mode);
+                    *kept = Some(balance.clone());
+                    return Some(balance);
                 }
                 Err(error) => tracing::warn!(peer = %self.peer, %error, "no connection"),
             }

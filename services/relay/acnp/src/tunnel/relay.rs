@@ -9,10 +9,8 @@ use tokio::{
     },
 };
 
-use crate::{
-    endpoint::{RecvStream, SendStream},
-    proto::stream::Priority,
-};
+use super::{flow::Flow, mode::Balance};
+use crate::endpoint::{RecvStream, SendStream};
 
 /// Bytes that are read of TCP at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -34,30 +32,18 @@ pub(super) struct Passed {
 pub(super) async fn relay(
     tcp: TcpStream,
     (send, recv): (SendStream, RecvStream),
-    urgent: Option<Urgency>,
+    balance: Balance,
 ) -> Passed {
     let _ = tcp.set_nodelay(true);
     let (from, to) = tcp.into_split();
-    let (sent, received) = tokio::join!(outward(from, send, urgent), inward(recv, to));
+    let (sent, received) = tokio::join!(outward(from, send, balance), inward(recv, to));
     Passed { sent, received }
 }
 
-/// Until which amount a flow is taken for calls, which go before bulk.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Urgency {
-    /// Bytes without a pause after which a flow is bulk.
-    pub(super) bytes: u64,
-    /// What a pause is.
-    pub(super) pause: std::time::Duration,
-}
-
 /// From TCP to the stream.
-async fn outward(mut from: OwnedReadHalf, mut send: SendStream, urgent: Option<Urgency>) -> u64 {
-    let mut flow = urgent.map(Flow::new);
+async fn outward(mut from: OwnedReadHalf, mut send: SendStream, balance: Balance) -> u64 {
+    let mut flow = Flow::new(balance, &send);
     let (mut buffer, mut sent) = (BytesMut::new(), 0);
-    if flow.is_some() {
-        send.set_priority(Priority::Urgent);
-    }
     loop {
         if buffer.capacity() - buffer.len() < READ_BYTES_MIN {
             buffer.reserve(READ_BYTES);
@@ -76,12 +62,11 @@ async fn outward(mut from: OwnedReadHalf, mut send: SendStream, urgent: Option<U
             }
             Ok(len) => {
                 sent += len as u64;
-                if let Some(priority) = flow.as_mut().and_then(|flow| flow.on_read(len)) {
-                    send.set_priority(priority);
-                }
+                flow.on_read(len, &send);
                 if send.write_chunks(buffer.split().freeze()).await.is_err() {
                     return sent;
                 }
+                flow.on_written();
             }
             Err(error) => {
                 tracing::debug!(%error, "a TCP connection broke");
@@ -121,31 +106,6 @@ async fn inward(mut recv: RecvStream, mut to: OwnedWriteHalf) -> u64 {
 fn abort(to: OwnedWriteHalf) {
     let socket = socket2::SockRef::from(to.as_ref());
     let _ = socket.set_linger(Some(std::time::Duration::ZERO));
-}
-
-/// What a flow has done lately, to tell calls from bulk.
-struct Flow {
-    urgency: Urgency,
-    since_pause: u64,
-    last: tokio::time::Instant,
-    bulk: bool,
-}
-
-impl Flow {
-    fn new(urgency: Urgency) -> Self {
-        Self { urgency, since_pause: 0, last: tokio::time::Instant::now(), bulk: false }
-    }
-
-    /// Data came; gives the flow's priority if it changes.
-    fn on_read(&mut self, len: usize) -> Option<Priority> {
-        let now = tokio::time::Instant::now();
-        if now - self.last >= self.urgency.pause {
-            self.since_pause = 0;
-        }
-        (self.last, self.since_pause) = (now, self.since_pause + len as u64);
-        let bulk = self.since_pause > self.urgency.bytes;
-        let changed = bulk != self.bulk;
-        self.bulk = bulk;
-        changed.then_some(if bulk { Priority::default() } else { Priority::Urgent })
-    }
+    // Its end is not to be told as that of a whole stream.
+    to.forget();
 }

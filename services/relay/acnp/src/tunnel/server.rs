@@ -4,7 +4,10 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 
-use super::relay::{TCP_BROKEN, Urgency, relay};
+use super::{
+    mode::{Balance, Mode},
+    relay::{TCP_BROKEN, relay},
+};
 use crate::{
     endpoint::{Connection, Endpoint, RecvStream, SendStream},
     proto::close::Code,
@@ -17,14 +20,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Server {
     endpoint: Endpoint,
     to: String,
-    urgency: Option<Urgency>,
 }
 
 impl Server {
     /// Serves clients of `endpoint` with what `to` offers: `HOST:PORT`, looked up for each connection.
     #[must_use]
     pub fn new(endpoint: Endpoint, to: String) -> Self {
-        Self { endpoint, to, urgency: Some(super::client::URGENCY) }
+        Self { endpoint, to }
     }
 
     /// The address that it is bound to.
@@ -36,18 +38,20 @@ impl Server {
     /// Serves until the endpoint is closed.
     pub async fn run(self) {
         while let Some(connection) = self.endpoint.accept().await {
-            tokio::spawn(serve(connection, self.to.clone(), self.urgency));
+            tokio::spawn(serve(connection, self.to.clone()));
         }
     }
 }
 
-async fn serve(connection: Connection, to: String, urgency: Option<Urgency>) {
+async fn serve(connection: Connection, to: String) {
     let remote = connection.remote();
     tracing::info!(%remote, "a client has come");
+    // The client's mode is its own; this side's data has its own say.
+    let balance = Balance::new(connection.clone(), Mode::Auto);
     let ended = loop {
         match connection.accept_stream().await {
             Ok(parts) => {
-                tokio::spawn(carry(parts, to.clone(), urgency));
+                tokio::spawn(carry(parts, to.clone(), balance.clone()));
             }
             Err(error) => break error,
         }
@@ -56,10 +60,10 @@ async fn serve(connection: Connection, to: String, urgency: Option<Urgency>) {
     connection.close(Code::NO_ERROR, bytes::Bytes::new());
 }
 
-async fn carry((mut send, mut recv): (SendStream, RecvStream), to: String, urgency: Option<Urgency>) {
+async fn carry((mut send, mut recv): (SendStream, RecvStream), to: String, balance: Balance) {
     match connect(&to).await {
         Ok(tcp) => {
-            let passed = relay(tcp, (send, recv), urgency).await;
+            let passed = relay(tcp, (send, recv), balance).await;
             tracing::debug!(?passed, "a flow has ended");
         }
         Err(error) => {
