@@ -10,6 +10,7 @@ use crate::{
     folders::{self, Data},
 };
 
+pub mod acnp;
 pub mod bench;
 pub mod chat;
 pub mod demo;
@@ -89,6 +90,7 @@ pub enum Command {
     Model(model::Args),
     Nats(nats::Args),
     Bench(bench::Args),
+    Acnp(acnp::Args),
     Serve(serve::Args),
     Setup(setup::Args),
     Health(health::Args),
@@ -149,6 +151,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Model(args) => model::run(&context, args),
         Command::Nats(args) => nats::run(&context, args),
         Command::Bench(args) => bench::run(&context, args),
+        Command::Acnp(args) => acnp::run(&context, args),
         Command::Serve(args) => serve::run(&context, args),
         Command::Setup(args) => setup::run(&context, args),
         Command::Health(args) => health::run(&context, args),

@@ -57,6 +57,19 @@ impl Outbox {
         self.write(destination, source, ecn, segment_size, |bytes| bytes.extend_from_slice(contents));
     }
 
+    /// Queues a transmit whose bytes are in `contents`, not in the transmit: where nothing else waits they are exchanged for an empty buffer
+    /// instead of being copied.
+    pub fn give(&mut self, transmit: &Transmit<'_>, contents: &mut Vec<u8>) {
+        if !self.is_empty() || contents.is_empty() {
+            return self.push(&Transmit { contents, ..*transmit });
+        }
+        self.reset();
+        std::mem::swap(&mut self.bytes, contents);
+        let Transmit { destination, source, ecn, segment_size, .. } = *transmit;
+        let bytes = 0..self.bytes.len();
+        self.queue.push(Queued { destination, source, ecn, segment: segment_size.unwrap_or(bytes.len()).max(1), bytes });
+    }
+
     /// Queues what `write` appends to the bytes, which saves the copy of [`push`](Self::push). `write` must not shorten them.
     pub fn write(
         &mut self,

@@ -16,6 +16,7 @@ mod packet;
 mod path;
 mod receive;
 mod received;
+mod room;
 mod sent;
 mod state;
 mod stats;

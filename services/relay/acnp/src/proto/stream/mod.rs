@@ -6,6 +6,7 @@ mod flow;
 mod open;
 mod priority;
 mod receive;
+mod room;
 mod schedule;
 mod send;
 mod send_buffer;
