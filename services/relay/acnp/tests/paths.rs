@@ -8,7 +8,7 @@ use bytes::Bytes;
 use lowland_acnp::proto::{
     Direction, PathId, StreamId,
     congestion::Mode,
-    connection::{Config, Event},
+    connection::{Config, Event, Fec, PathStats, Stats},
     stream::StreamEvent,
 };
 use sim::{Link, World, server_config};
@@ -30,22 +30,22 @@ const fn path(name: &'static str, one_way_ms: u64, jitter_ms: u64, loss: f64, bu
     Path { name, one_way_ms, jitter_ms, loss, burst }
 }
 
-const PATHS: [Path; 6] = [
+const PATHS: [Path; 7] = [
     path("180 ms, 1 %", 90, 0, 0.01, 1),
     path("200 ms, 5 %", 100, 0, 0.05, 1),
     path("150+-20 ms, 0.5 %", 65, 20, 0.005, 1),
     path("150 ms", 75, 0, 0.0, 1),
     path("10 ms, 0.1 %", 5, 0, 0.001, 1),
     path("180 ms, 2 % in bursts of 10", 90, 0, 0.02, 10),
+    path("180 ms, 2 %", 90, 0, 0.02, 1),
 ];
 
-fn world(path: &Path, mode: Mode, seed: u64) -> World {
+fn world(path: &Path, config: Config, seed: u64) -> World {
     let mut link = Link::new(path.one_way_ms).loss(path.loss);
     link.jitter = Duration::from_millis(path.jitter_ms);
     (link.burst, link.rate) = (path.burst, RATE);
     // A round trip's worth.
     link.queue = (RATE / 8 * 2 * path.one_way_ms.max(10) / 1000).max(64 * 1500);
-    let config = Config { congestion: mode, ..Config::default() };
     let mut world = World::with(seed, link, config, server_config());
     world.establish();
     world
@@ -53,7 +53,7 @@ fn world(path: &Path, mode: Mode, seed: u64) -> World {
 
 /// Share of the path's capacity that 75 MB from the server get, and bytes sent for each byte of content.
 fn bulk(path: &Path, mode: Mode, seed: u64) -> (f64, f64) {
-    let mut world = world(path, mode, seed);
+    let mut world = world(path, Config { congestion: mode, ..Config::default() }, seed);
     let began = world.ms();
     let stream = world.server.connection().open(Direction::Uni).unwrap();
     let (total, chunk) = (75_000_000, Bytes::from(vec![5; 1 << 16]));
@@ -76,9 +76,61 @@ fn bulk(path: &Path, mode: Mode, seed: u64) -> (f64, f64) {
     (read as f64 * 8.0 / RATE as f64 / seconds, sent as f64 / read as f64)
 }
 
+/// Bytes on the wire in both directions, IPv4 and UDP headers included.
+fn wire_bytes(world: &mut World) -> u64 {
+    [&mut world.client, &mut world.server]
+        .map(|host| host.connection().path_stats(PathId(0)).unwrap())
+        .iter()
+        .map(|stats| stats.bytes_sent + 28 * stats.datagrams_sent)
+        .sum()
+}
+
+/// How calls fared.
+struct Calls {
+    /// Latencies as multiples of the floor, sorted.
+    took: Vec<f64>,
+    /// Bytes on the wire for each byte of content.
+    cost: f64,
+    /// The client's and the server's counters.
+    ends: [(Stats, PathStats); 2],
+}
+
+impl Calls {
+    fn at(&self, part: f64) -> f64 {
+        self.took[((self.took.len() - 1) as f64 * part) as usize]
+    }
+
+    fn print(&self, name: &str) {
+        let [p50, p90, p99, max] = [0.5, 0.9, 0.99, 1.0].map(|part| self.at(part));
+        println!(
+            "{name:44}: p50 {p50:.2}x p90 {p90:.2}x p99 {p99:.2}x max {max:.2}x, {:.2} bytes a byte",
+            self.cost
+        );
+        for (stats, path) in &self.ends {
+            println!(
+                "    {} packets, {} lost, {} recovered by the other end of {} repairs ({} forgone), {} duplicates, {} KB of streams, {} of {} KB/s, {} probes, window {} reorder {:?} loss {}",
+                stats.packets_sent,
+                stats.packets_lost,
+                path.repairs.used,
+                path.repairs.sent,
+                path.repairs.forgone,
+                stats.duplicates,
+                stats.stream_bytes_sent / 1000,
+                path.congestion,
+                path.pacing.unwrap_or(0) / 1000,
+                path.probes,
+                path.window,
+                path.reorder_window,
+                path.loss_ppm,
+            );
+        }
+    }
+}
+
 /// Latencies of calls at 50 a second, as multiples of the floor, sorted; and bytes sent for each byte of content.
-fn calls(path: &Path, mode: Mode, seed: u64, count: usize, answer: usize) -> (Vec<f64>, f64) {
-    let mut world = world(path, mode, seed);
+fn calls(path: &Path, config: Config, seed: u64, count: usize, answer: usize) -> Calls {
+    let mut world = world(path, config, seed);
+    let before = wire_bytes(&mut world);
     let floor = 2.0 * path.one_way_ms as f64
         + path.jitter_ms as f64
         + (QUESTION + answer) as f64 * 8000.0 / RATE as f64;
@@ -129,11 +181,10 @@ fn calls(path: &Path, mode: Mode, seed: u64, count: usize, answer: usize) -> (Ve
     }
     assert!(answered >= count);
     took.sort_by(f64::total_cmp);
-    let sent: u64 = [&mut world.client, &mut world.server]
-        .map(|host| host.connection().path_stats(PathId(0)).unwrap().bytes_sent)
-        .iter()
-        .sum();
-    (took, sent as f64 / (count * (QUESTION + answer)) as f64)
+    let cost = (wire_bytes(&mut world) - before) as f64 / (count * (QUESTION + answer)) as f64;
+    let ends = [&mut world.client, &mut world.server]
+        .map(|host| (host.connection().stats(), host.connection().path_stats(PathId(0)).unwrap()));
+    Calls { took, cost, ends }
 }
 
 /// The floors are what must never be lost again, not goals.
@@ -150,17 +201,39 @@ fn bulk_fills_paths() {
 fn calls_come_back() {
     for path in &PATHS {
         for answer in [4096, 65_536] {
-            let (took, cost) = calls(path, Mode::LowLatency, 1, 500, answer);
-            let at = |part: f64| took[((took.len() - 1) as f64 * part) as usize];
-            println!(
-                "calls {:28} {answer:6} bytes: p50 {:.2}x p90 {:.2}x p99 {:.2}x max {:.2}x, {cost:.2} bytes sent a byte",
-                path.name,
-                at(0.5),
-                at(0.9),
-                at(0.99),
-                at(1.0)
-            );
-            assert!(at(0.5) < 2.5, "{}", path.name);
+            let calls = calls(path, Config::default(), 1, 500, answer);
+            calls.print(&format!("{} {answer} bytes", path.name));
+            assert!(calls.at(0.5) < 2.5, "{}", path.name);
+        }
+    }
+}
+
+/// The whole table: with and without repair, with the path known and not.
+#[test]
+#[ignore = "a measurement: takes minutes"]
+fn table_of_calls() {
+    for path in &PATHS {
+        for answer in [4096, 65_536] {
+            for (how, fec, known) in
+                [("bare", Fec::OFF, false), ("", Fec::default(), false), ("known", Fec::default(), true)]
+            {
+                for seed in 1..=3 {
+                    let cold = Config { fec, ..Config::default() };
+                    let config = if known {
+                        let [(_, client), (_, server)] =
+                            calls(path, cold.clone(), seed + 100, 200, answer).ends;
+                        let known = [client.estimate, server.estimate]
+                            .into_iter()
+                            .flatten()
+                            .max_by_key(|known| known.rate);
+                        Config { known, ..cold }
+                    } else {
+                        cold
+                    };
+                    let calls = calls(path, config, seed, 600, answer);
+                    calls.print(&format!("{} {answer} bytes {how} seed {seed}", path.name));
+                }
+            }
         }
     }
 }

@@ -58,6 +58,13 @@ pub enum Observed {
         /// Bytes of it.
         len: usize,
     },
+    /// A packet did not come, and was recovered by repairs.
+    PacketRecovered {
+        /// Its path.
+        path: PathId,
+        /// Its number.
+        number: u64,
+    },
     /// A packet was found lost.
     PacketLost {
         /// On which path.

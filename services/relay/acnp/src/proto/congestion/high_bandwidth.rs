@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AckSample, Controller, LossSample, WINDOW_INITIAL, model::Model, style::Style};
+use super::{AckSample, Controller, Estimate, LossSample, WINDOW_INITIAL, model::Model, style::Style};
 use crate::proto::{Time, recovery::Spurious};
 
 /// Loss over a round at which the rate is halved unless set otherwise.
@@ -60,6 +60,10 @@ impl Controller for HighBandwidth {
 
     fn pacing_rate(&self) -> Option<u64> {
         Some(self.0.pacing_rate())
+    }
+
+    fn estimate(&self) -> Option<Estimate> {
+        self.0.estimate()
     }
 
     fn state(&self) -> &'static str {

@@ -70,6 +70,10 @@ impl Controller for LowLatency {
         Some(self.0.pacing_rate())
     }
 
+    fn estimate(&self) -> Option<Estimate> {
+        self.0.estimate()
+    }
+
     fn state(&self) -> &'static str {
         self.0.state()
     }

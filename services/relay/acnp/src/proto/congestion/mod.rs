@@ -87,6 +87,10 @@ pub trait Controller: Debug + Send {
     fn window(&self) -> u64;
     /// Bytes a second at which packets may leave.
     fn pacing_rate(&self) -> Option<u64>;
+    /// What it has learnt of the path, for a later connection over it.
+    fn estimate(&self) -> Option<Estimate> {
+        None
+    }
     /// What it is doing, for statistics.
     fn state(&self) -> &'static str;
 }

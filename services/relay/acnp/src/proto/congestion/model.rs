@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{
-    AckSample, DATAGRAM, LossSample, WINDOW_MIN,
+    AckSample, DATAGRAM, Estimate, LossSample, WINDOW_MIN,
     base_rtt::BaseRtt,
     bytes_in,
     loss_floor::LossFloor,
@@ -209,6 +209,11 @@ impl Model {
         let least = if self.rounds.number() < FIRST_ROUNDS { self.initial_rate } else { DATAGRAM };
         // What is lost anyway is sent on top.
         scale(rate, self.gain() / (1.0 - self.floor.get())).max(least)
+    }
+
+    /// What was learnt: the rate that got through, and the round trip; nothing before either was measured.
+    pub(super) fn estimate(&self) -> Option<Estimate> {
+        self.delivering().map(|rate| Estimate { rate, rtt: self.base.get() })
     }
 
     pub(super) const fn state(&self) -> &'static str {

@@ -1,6 +1,8 @@
 //! What was received on a path, and when to say so.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
+
+use smallvec::SmallVec;
 
 use super::received::Received;
 use crate::proto::{
@@ -16,11 +18,15 @@ const DELAY_OUT_OF_ORDER: Duration = Duration::from_millis(1);
 const ACK_LEN_MAX: usize = 600;
 /// Share of a measured reordering by which an earlier, larger one is forgotten: a sixteenth.
 const REORDERING_FORGET: u32 = 16;
+/// Recovered packets that an ACK names.
+const RECOVERED_MAX: usize = 64;
 
 /// The receiving half of a packet-number space.
 #[derive(Debug)]
 pub(super) struct Acks {
     received: Received,
+    /// Those that were recovered and have not come since.
+    recovered: BTreeSet<u64>,
     largest_at: Time,
     /// When the packet came behind which the youngest gap opened.
     gap_at: Time,
@@ -42,6 +48,7 @@ impl Acks {
     pub(super) fn new(delay: Duration) -> Self {
         Self {
             received: Received::new(ACK_RANGES_MAX),
+            recovered: BTreeSet::new(),
             largest_at: Time::ZERO,
             gap_at: Time::ZERO,
             reordering: Duration::ZERO,
@@ -109,6 +116,30 @@ impl Acks {
         }
     }
 
+    /// A packet was recovered; the peer is to know soon, before it sends again what it carried.
+    pub(super) fn on_recovered(&mut self, now: Time, number: u64) {
+        if self.recovered.len() >= RECOVERED_MAX {
+            self.recovered.pop_first();
+        }
+        self.recovered.insert(number);
+        self.received.insert(number);
+        self.news = true;
+        let at = now + DELAY_OUT_OF_ORDER.min(self.delay);
+        self.deadline = Some(self.deadline.map_or(at, |deadline| deadline.min(at)));
+    }
+
+    /// A packet came; says whether it had been recovered before.
+    pub(super) fn on_came_after_all(&mut self, number: u64) -> bool {
+        let recovered = self.recovered.remove(&number);
+        self.news |= recovered;
+        recovered
+    }
+
+    /// Whether a packet was recovered, and has not come itself.
+    pub(super) fn is_recovered(&self, number: u64) -> bool {
+        self.recovered.contains(&number)
+    }
+
     /// The peer wants an ACK now.
     pub(super) fn hurry(&mut self, now: Time) {
         self.deadline = Some(now);
@@ -140,7 +171,7 @@ impl Acks {
 
     /// Ranges that an ACK has to repeat until the peer is known to have heard of them.
     pub(super) fn ranges(&self) -> usize {
-        self.received.len()
+        self.received.len() + self.recovered.len()
     }
 
     /// Whether an ACK may bear a PING, once a round trip; if so it is noted.
@@ -156,7 +187,9 @@ impl Acks {
     pub(super) fn write(&mut self, now: Time, path: PathId, space: usize, out: &mut Vec<u8>) -> Option<u64> {
         let largest = self.received.largest()?;
         let ecn = (self.ecn != EcnCounts::default()).then_some(self.ecn);
-        let more = (!self.reordering.is_zero()).then_some((self.reordering, &[][..]));
+        let recovered: SmallVec<[u64; 8]> = self.recovered.iter().rev().copied().collect();
+        let more = (!self.reordering.is_zero() || !recovered.is_empty())
+            .then_some((self.reordering, &recovered[..]));
         let ranges = self.received.iter_down();
         write_ack(path, now.since(self.largest_at), ranges, ecn, more, space.min(ACK_LEN_MAX), out);
         (self.waiting, self.news, self.deadline) = (0, false, None);
@@ -167,6 +200,7 @@ impl Acks {
     /// known.
     pub(super) fn on_ack_acked(&mut self, largest: u64) {
         self.received.forget_below(largest);
+        self.recovered = self.recovered.split_off(&largest);
     }
 
     /// The ranges as they would be acknowledged.

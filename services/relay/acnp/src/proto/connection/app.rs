@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::{Connection, DatagramError, Keys, sent::Own, state::State};
+use super::{Connection, DatagramError, Keys, mending::REPAIR_ROOM, sent::Own, state::State};
 use crate::proto::{
     Direction, PathId, StreamId, Time,
+    congestion::Estimate,
     frame::datagram_overhead,
     packet::{TAG_LEN, number::NUMBER_LEN_MAX},
     stream::{Priority, ReadError, WriteError},
@@ -85,7 +86,8 @@ impl Connection {
     /// Bytes of frames that a packet holds, whatever its number.
     pub(super) fn datagram_space(&self) -> usize {
         let path = &self.paths[0];
-        path.mtu.current() - 1 - path.remote_ids.active().len() - NUMBER_LEN_MAX - TAG_LEN
+        let room = if path.mending.is_some() { REPAIR_ROOM } else { 0 };
+        path.mtu.current() - room - 1 - path.remote_ids.active().len() - NUMBER_LEN_MAX - TAG_LEN
     }
 
     /// Sends a datagram, once. When too many wait already the oldest is dropped.
@@ -135,9 +137,19 @@ impl Connection {
         self.ping();
     }
 
+    /// Tells what an earlier connection over the same path learnt (`PathStats::estimate`); counts until this one has learnt by itself.
+    pub fn assume(&mut self, known: Estimate) {
+        let mode = self.congestion;
+        self.paths.iter_mut().for_each(|path| path.flight.assume(mode, known));
+    }
+
     /// Changes what the connection is for, while it runs.
     pub fn set_congestion(&mut self, mode: crate::proto::congestion::Mode) {
         self.paths.iter_mut().for_each(|path| path.flight.set_controller(mode));
+        self.congestion = mode;
+        if self.is_established() {
+            self.begin_mending();
+        }
     }
 
     /// Moves to new keys. Says whether that is possible yet (ACNP-32).

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use crate::proto::{
-    cid::LOCAL_CID_LEN_DEFAULT, congestion::Mode, crypto::Suite, handshake::Parameters,
-    packet::DATAGRAM_LEN_MIN, stream::StreamConfig,
+    cid::LOCAL_CID_LEN_DEFAULT,
+    congestion::{Estimate, Mode},
+    crypto::Suite,
+    handshake::Parameters,
+    packet::DATAGRAM_LEN_MIN,
+    stream::StreamConfig,
 };
 
 /// Largest UDP payload that an Ethernet path carries with IPv6, bytes.
@@ -41,6 +45,32 @@ pub struct Config {
     pub paths: u64,
     /// How congestion is controlled.
     pub congestion: Mode,
+    /// What an earlier connection learnt of the path (`PathStats::estimate`), to begin with.
+    pub known: Option<Estimate>,
+    /// How losses are repaired.
+    pub fec: Fec,
+}
+
+/// How losses are repaired before they are noticed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fec {
+    /// Bytes of packets, and as many again of repairs, that are kept a path to recover what was lost; 0: repair is not understood.
+    pub bytes: usize,
+    /// Bytes of repairs that are sent for each byte of content, at most; 0: none. Nor are any under [`Mode::Cubic`].
+    pub share_max: f64,
+    /// Probability with which packets that are covered together may stay incomplete.
+    pub target: f64,
+}
+
+impl Default for Fec {
+    fn default() -> Self {
+        Self { bytes: 1 << 19, share_max: 0.8, target: 1e-3 }
+    }
+}
+
+impl Fec {
+    /// Neither sends repairs nor takes them.
+    pub const OFF: Self = Self { bytes: 0, share_max: 0.0, target: 1e-3 };
 }
 
 impl Default for Config {
@@ -60,6 +90,8 @@ impl Default for Config {
             ecn: true,
             paths: 1,
             congestion: Mode::default(),
+            known: None,
+            fec: Fec::default(),
         }
     }
 }
@@ -82,7 +114,7 @@ impl Config {
             datagram_len_max: self.datagram_len_max as u64,
             cids: REMOTE_IDS_MAX as u64,
             paths: self.paths,
-            fec_bytes: 0,
+            fec_bytes: self.fec.bytes as u64,
         }
     }
 

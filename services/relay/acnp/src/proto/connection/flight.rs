@@ -6,7 +6,7 @@ use super::{config::Config, sent::Content};
 use crate::proto::{
     Time,
     close::{Code, Violation},
-    congestion::{self, Controller, Mode, Pacer},
+    congestion::{self, Controller, Estimate, Mode, Pacer},
     frame::{self, Ack},
     packet::number::NUMBER_MAX,
     recovery::{self, EcnCounts, Recovery},
@@ -36,7 +36,7 @@ impl Flight {
     pub(super) fn new(config: &Config, ack_delay_max: Duration) -> Self {
         Self {
             recovery: Recovery::new(config.initial_rtt, ack_delay_max),
-            controller: config.congestion.controller(config.initial_rtt, None),
+            controller: config.congestion.controller(config.initial_rtt, config.known),
             pacer: Pacer::default(),
             ack_delay_max,
         }
@@ -92,9 +92,32 @@ impl Flight {
         self.recovery.on_rtt(now, rtt);
     }
 
+    /// Tells what the peer said of its ACKs.
+    pub(super) fn set_ack_delay(&mut self, max: Duration) {
+        self.ack_delay_max = max;
+        self.recovery.set_ack_delay(max);
+    }
+
+    /// What was learnt of the path.
+    pub(super) fn estimate(&self) -> Option<Estimate> {
+        self.controller.estimate()
+    }
+
+    /// A repair left that covers these packets.
+    pub(super) fn on_repair_sent(&mut self, now: Time, covered: impl IntoIterator<Item = u64>) {
+        self.recovery.on_repair_sent(now, covered);
+    }
+
+    /// What an earlier connection knew of the path, as long as nothing is known better.
+    pub(super) fn assume(&mut self, mode: Mode, known: Estimate) {
+        if self.controller.estimate().is_none() {
+            self.controller = mode.controller(known.rtt, Some(known));
+        }
+    }
+
     /// Another controller takes over.
     pub(super) fn set_controller(&mut self, mode: Mode) {
-        self.controller = mode.controller(self.recovery.rtt().smoothed(), None);
+        self.controller = mode.controller(self.recovery.rtt().smoothed(), self.controller.estimate());
     }
 
     pub(super) fn on_sent(&mut self, now: Time, wants_ack: bool, content: Content) {

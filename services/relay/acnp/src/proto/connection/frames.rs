@@ -44,7 +44,10 @@ impl Connection {
                 return Err(Violation::new(Code::FRAME_ENCODING, "a frame that may not be early"));
             }
             wants_ack |= frame.wants_ack();
-            self.on_frame(now, meta, opened.at, frame)?;
+            if opened.recovered && !may_recover(&frame)? {
+                continue;
+            }
+            self.on_frame(now, meta, opened, frame)?;
             if self.is_closed() {
                 break;
             }
@@ -52,7 +55,8 @@ impl Connection {
         Ok(Some(wants_ack))
     }
 
-    fn on_frame(&mut self, now: Time, meta: &Meta, at: usize, frame: Frame) -> Result<(), Violation> {
+    fn on_frame(&mut self, now: Time, meta: &Meta, opened: &Opened, frame: Frame) -> Result<(), Violation> {
+        let at = opened.at;
         match frame {
             Frame::Padding(_) | Frame::Ping => {}
             // They say why the peer does not send; what there is to do about it is done.
@@ -80,8 +84,7 @@ impl Connection {
                 self.paths.iter_mut().for_each(|path| path.acks.on_frequency(&frequency));
             }
             Frame::ImmediateAck => self.paths[at].acks.hurry(now),
-            // Not announced in our hello, so that none should come.
-            Frame::Repair(_) => return Err(Violation::new(Code::PROTOCOL, "repair was not agreed")),
+            Frame::Repair(repair) => self.on_repair(now, opened, repair)?,
             Frame::PathStatus { .. } => {
                 return Err(Violation::new(Code::PROTOCOL, "several paths were not agreed"));
             }
@@ -162,7 +165,11 @@ impl Connection {
     /// Packets of a path were found to have arrived, or to be lost.
     pub(super) fn on_outcome(&mut self, now: Time, at: usize, outcome: &mut Outcome) {
         let phase = self.keys.as_ref().map(|keys| keys.sending.phase);
-        for (number, content) in outcome.acked.drain(..).chain(outcome.recovered.drain(..)) {
+        self.tell_mending(now, at, outcome);
+        for (number, content) in outcome.recovered.drain(..) {
+            self.on_packet_recovered(now, at, number, &content);
+        }
+        for (number, content) in outcome.acked.drain(..) {
             let path = &mut self.paths[at];
             if path.mtu.on_acked(now, number, content.len) {
                 let event = Observed::MtuChanged { path: path.id, len: path.mtu.current() };
@@ -180,12 +187,18 @@ impl Connection {
     }
 
     fn on_packet_lost(&mut self, now: Time, at: usize, number: u64, content: &Content) {
-        let path = &mut self.paths[at];
-        let id = path.id;
         if content.is_mtu_probe {
-            path.mtu.on_lost(now, number);
+            self.paths[at].mtu.on_lost(now, number);
             return;
         }
+        self.note_loss(now, at, number, content);
+        self.on_content_lost(content);
+    }
+
+    /// What the path did not carry, whether it was repaired or not.
+    pub(super) fn note_loss(&mut self, now: Time, at: usize, number: u64, content: &Content) {
+        let path = &mut self.paths[at];
+        let id = path.id;
         path.stats.packets_lost += 1;
         self.stats.packets_lost += 1;
         let next = path.flight.next_number();
@@ -196,10 +209,9 @@ impl Connection {
         if fell {
             self.observe(now, Observed::MtuChanged { path: id, len });
         }
-        self.on_content_lost(content);
     }
 
-    fn on_content_acked(&mut self, content: &Content) {
+    pub(super) fn on_content_acked(&mut self, content: &Content) {
         for frame in &content.frames {
             match frame {
                 SentFrame::Stream(sent) => self.streams.on_data_acked(*sent),
@@ -209,7 +221,7 @@ impl Connection {
                         self.paths[at].acks.on_ack_acked(*largest);
                     }
                 }
-                SentFrame::Own(_) | SentFrame::Datagram => {}
+                SentFrame::Own(_) | SentFrame::Datagram | SentFrame::Repair => {}
             }
         }
     }
@@ -220,12 +232,22 @@ impl Connection {
             match frame {
                 SentFrame::Stream(sent) => self.streams.on_data_lost(*sent),
                 SentFrame::Control(control) => self.streams.on_control_lost(*control),
-                SentFrame::Own(Own::Ping) | SentFrame::Ack(..) | SentFrame::Datagram => {}
+                SentFrame::Own(Own::Ping) | SentFrame::Ack(..) | SentFrame::Datagram | SentFrame::Repair => {}
                 SentFrame::Own(Own::AckFrequency(sequence)) if *sequence != self.ack_wish.sequence() => {}
                 SentFrame::Own(own) => {
                     self.own.insert(*own);
                 }
             }
         }
+    }
+}
+
+/// Whether a frame of a recovered packet counts: an ACK would tell of times that are not true (ACNP-51), and there is no repair of repairs
+/// (ACNP-50).
+fn may_recover(frame: &Frame) -> Result<bool, Violation> {
+    match frame {
+        Frame::Ack(_) => Ok(false),
+        Frame::Repair(_) => Err(Violation::new(Code::PROTOCOL, "repair of a repair")),
+        _ => Ok(true),
     }
 }

@@ -174,6 +174,7 @@ impl Connection {
             datagrams: super::Datagrams::default(),
             own: BTreeSet::new(),
             ack_wish: super::AckWish::unasked(),
+            congestion: config.congestion,
             token: Bytes::new(),
             events: VecDeque::new(),
             demands: VecDeque::new(),
@@ -184,6 +185,7 @@ impl Connection {
             stats: Stats::default(),
             arena: BytesMut::new(),
             outcome: super::Outcome::default(),
+            recovered: Vec::new(),
             observer: None,
             config,
         }
@@ -237,6 +239,8 @@ impl Connection {
     }
 
     fn begin(&mut self, now: Time) {
+        self.paths[0].flight.set_ack_delay(self.peer.ack_delay);
+        self.begin_mending();
         let ceiling = self.config.payload_ceiling(&self.peer);
         self.paths[0].mtu.begin(now, ceiling);
         self.demands.push_back(Demand::Established);

@@ -7,15 +7,18 @@ mod close;
 mod config;
 mod datagrams;
 mod event;
+mod fates;
 mod flight;
 mod frames;
 mod greet;
 mod ids;
+mod mending;
 mod mtu;
 mod packet;
 mod path;
 mod receive;
 mod received;
+mod repair;
 mod room;
 mod sent;
 mod state;
@@ -31,7 +34,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use rand_chacha::ChaCha20Rng;
 
-pub use config::Config;
+pub use config::{Config, Fec};
 pub use datagrams::DatagramError;
 pub use event::{CloseReason, Demand, Event};
 pub use greet::{Accepted, Connect};
@@ -47,7 +50,9 @@ use state::State;
 
 use super::{
     ConnectionId, PathId, Side, Time,
+    congestion::Mode,
     crypto::{HeaderKey, PacketKey, Receiving, Sending},
+    fec::Recovered,
     handshake::{Parameters, PublicKey},
     observe::{Observed, Observer},
     stream::Streams,
@@ -91,6 +96,7 @@ pub struct Connection {
     datagrams: Datagrams,
     own: BTreeSet<Own>,
     ack_wish: AckWish,
+    congestion: Mode,
     /// A token for the peer's next connection.
     token: Bytes,
     events: VecDeque<Event>,
@@ -105,6 +111,8 @@ pub struct Connection {
     /// Where packets are opened into: what they carry shares its blocks.
     arena: BytesMut,
     outcome: Outcome,
+    /// Packets recovered of late, to be taken when the packet is that made it possible.
+    recovered: Vec<Recovered>,
     observer: Option<Box<dyn Observer>>,
 }
 

@@ -1,5 +1,7 @@
 //! Building a sealed packet: header, frames, seal, mask.
 
+use bytes::Bytes;
+
 use super::{Connection, sent::Content};
 use crate::proto::{
     ConnectionId, PathId, Time,
@@ -23,6 +25,12 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// The same with so many bytes kept free at the end.
+    pub(super) const fn without(mut self, len: usize) -> Self {
+        self.end = self.end.saturating_sub(len);
+        self
+    }
+
     /// Bytes that frames may still take.
     pub(super) fn space(&self, out: &[u8]) -> usize {
         self.end.saturating_sub(out.len())
@@ -67,13 +75,14 @@ impl Connection {
             out.resize(least, 0);
         }
         let path = self.paths[at].id;
+        content.early = draft.early;
+        let payload = self.source(at, &draft, &content, out);
         if draft.early {
             self.seal_early(draft, path, out);
         } else {
             self.seal_short(draft, path, out);
         }
         content.len = out.len() - draft.header_at;
-        content.early = draft.early;
         content.phase = self.keys.as_ref().is_some_and(|keys| keys.sending.phase);
         let wants_ack = content.is_mtu_probe || content.frames.iter().any(|frame| !frame.is_ack());
         self.stats.packets_sent += 1;
@@ -82,7 +91,16 @@ impl Connection {
         }
         let observed = Observed::PacketSent { path, number: draft.number, len: content.len, wants_ack };
         self.observe(now, observed);
+        if let Some(mending) = self.paths[at].mending.as_mut().filter(|_| wants_ack) {
+            mending.on_sent(now, draft.number, content.len, content.class(), payload);
+        }
         self.paths[at].flight.on_sent(now, wants_ack, content);
+    }
+
+    /// A copy of what may have to be repaired.
+    fn source(&self, at: usize, draft: &Draft, content: &Content, out: &[u8]) -> Option<Bytes> {
+        let covers = self.paths[at].mending.is_some() && content.is_source();
+        covers.then(|| Bytes::copy_from_slice(&out[draft.content_at..]))
     }
 
     fn seal_early(&self, draft: Draft, path: PathId, out: &mut Vec<u8>) {

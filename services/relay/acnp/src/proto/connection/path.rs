@@ -10,18 +10,36 @@ use super::{
     config::Config,
     flight::Flight,
     ids::{LocalIds, RemoteIds},
+    mending::Mending,
     mtu::Mtu,
 };
-use crate::proto::{ConnectionId, Meta, PathId, Time, cid::ResetToken, handshake::EARLY_LIMITS};
+use crate::proto::{
+    ConnectionId, Meta, PathId, Time,
+    cid::ResetToken,
+    congestion::Estimate,
+    fec::{self, Decoder, planner},
+    handshake::EARLY_LIMITS,
+};
 
 /// Bytes that may be sent to an address that is not validated, for each received from it (ACNP-7).
 const AMPLIFICATION: u64 = 3;
 /// Challenges of the peer's that wait to be answered.
 const RESPONSES_MAX: usize = 8;
+/// Packets that are kept to recover others by, and how long.
+const SOURCES_MAX: usize = 512;
+const SOURCE_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Counters of a path.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PathStats {
+    /// Repairs sent, and what the peer could do with them.
+    pub repairs: planner::Counters,
+    /// Packets in a million that the path loses, as those are told who plan repairs; 0 where none are sent.
+    pub loss_ppm: u32,
+    /// Packets recovered, and what became of the peer's other repairs.
+    pub repaired: fec::Counters,
+    /// What was learnt of the path, for a later connection over it.
+    pub estimate: Option<Estimate>,
     /// Datagrams sent.
     pub datagrams_sent: u64,
     /// Their bytes.
@@ -77,6 +95,12 @@ pub(super) struct Path {
     pub(super) responses: Vec<([u8; 8], Meta)>,
     pub(super) flight: Flight,
     pub(super) acks: Acks,
+    /// Sends repairs, if the peer understands them and the purpose asks for them.
+    pub(super) mending: Option<Box<Mending>>,
+    /// Uses those of the peer's, if they were offered to be taken.
+    pub(super) decoder: Option<Box<Decoder>>,
+    /// When a repair may be due.
+    pub(super) mend_at: Option<Time>,
     pub(super) mtu: Mtu,
     pub(super) local_ids: LocalIds,
     pub(super) remote_ids: RemoteIds,
@@ -99,6 +123,10 @@ impl Path {
             responses: Vec::new(),
             flight: Flight::new(config, EARLY_LIMITS.ack_delay),
             acks: Acks::new(config.ack_delay),
+            mending: None,
+            decoder: (config.fec.bytes > 0)
+                .then(|| Box::new(Decoder::new(SOURCES_MAX, config.fec.bytes, SOURCE_AGE_MAX))),
+            mend_at: None,
             mtu: Mtu::new(),
             local_ids: LocalIds::default(),
             remote_ids: RemoteIds::new(remote_id, None),
@@ -162,7 +190,12 @@ impl Path {
     }
 
     pub(super) fn stats(&self) -> PathStats {
+        let repairs = self.mending.as_ref().map(|mending| mending.counters()).unwrap_or_default();
         PathStats {
+            repairs,
+            loss_ppm: self.mending.as_ref().map_or(0, |mending| (mending.loss() * 1e6) as u32),
+            repaired: self.decoder.as_ref().map(|decoder| decoder.counters()).unwrap_or_default(),
+            estimate: self.flight.estimate(),
             mtu: self.mtu.current(),
             rtt: self.flight.smoothed(),
             window: self.flight.window(),

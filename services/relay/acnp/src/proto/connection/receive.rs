@@ -31,6 +31,8 @@ pub(super) struct Opened {
     pub(super) at: usize,
     pub(super) number: u64,
     pub(super) early: bool,
+    /// It did not come, but was made from others (ACNP-51).
+    pub(super) recovered: bool,
     pub(super) content: Bytes,
     pub(super) len: usize,
 }
@@ -142,7 +144,7 @@ impl Connection {
             return self.on_forged(now, len);
         }
         let content = self.arena.split().freeze();
-        self.on_opened(now, meta, Opened { at: 0, number, early: true, content, len });
+        self.on_opened(now, meta, Opened { at: 0, number, early: true, recovered: false, content, len });
     }
 
     fn handle_short(&mut self, now: Time, meta: &Meta, packet: &mut [u8]) {
@@ -181,7 +183,8 @@ impl Connection {
         let (header, sealed) = packet.split_at(number_at + number_len);
         let number =
             number::expand(number::truncated(&header[number_at..]), number_len, path.acks.expected());
-        if path.acks.is_known(number) {
+        let recovered = path.acks.is_recovered(number);
+        if path.acks.is_known(number) && !recovered {
             return Err(Dropped::Duplicate);
         }
         let content_len = sealed.len().checked_sub(TAG_LEN).ok_or(Dropped::Malformed)?;
@@ -201,7 +204,11 @@ impl Connection {
         if moved && keys.receiving.phase() != keys.sending.phase {
             self.move_to_next_keys(now);
         }
-        Ok(Opened { at, number, early: false, content, len })
+        if recovered {
+            self.paths[at].acks.on_came_after_all(number);
+            return Err(Dropped::Duplicate);
+        }
+        Ok(Opened { at, number, early: false, recovered: false, content, len })
     }
 
     /// It is for nobody here, or does not open: perhaps the peer has forgotten us (ACNP-10).
@@ -235,7 +242,10 @@ impl Connection {
             self.on_confirmed(now);
         }
         match self.on_frames(now, meta, &opened) {
-            Ok(Some(wants_ack)) => self.on_taken(now, meta, &opened, wants_ack),
+            Ok(Some(wants_ack)) => {
+                self.on_taken(now, meta, &opened, wants_ack);
+                self.recover(now, meta, &opened);
+            }
             Ok(None) => self.drop_packet(now, Dropped::NoRoom, opened.len),
             Err(violation) => self.on_violation(now, violation),
         }

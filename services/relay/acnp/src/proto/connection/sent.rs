@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use crate::proto::{
     PathId,
+    fec::planner::Class,
     stream::{Control, SentStream},
 };
 
@@ -35,6 +36,8 @@ pub(super) enum SentFrame {
     Ack(PathId, u64),
     /// A datagram, which is not sent again.
     Datagram,
+    /// A repair, which is not either.
+    Repair,
 }
 
 impl SentFrame {
@@ -53,6 +56,26 @@ pub(super) struct Content {
     pub(super) is_mtu_probe: bool,
     /// It was sealed with early keys.
     pub(super) early: bool,
+    /// Some of its data was sent before.
+    pub(super) again: bool,
     /// The key phase it was sealed in.
     pub(super) phase: bool,
+}
+
+impl Content {
+    /// Whether it may be covered by repair (ACNP-52).
+    pub(super) fn is_source(&self) -> bool {
+        let is_data = |frame: &SentFrame| matches!(frame, SentFrame::Stream(_) | SentFrame::Datagram);
+        !self.early && self.frames.iter().any(is_data)
+    }
+
+    /// What it is to those who plan repairs.
+    pub(super) fn class(&self) -> Class {
+        match self.frames.last() {
+            Some(SentFrame::Repair) => Class::Repair,
+            _ if !self.is_source() => Class::Other,
+            _ if self.again => Class::Retransmission,
+            _ => Class::First,
+        }
+    }
 }

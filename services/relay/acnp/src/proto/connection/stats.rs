@@ -18,6 +18,8 @@ pub struct Stats {
     pub stream_bytes_sent: u64,
     /// Packets found lost.
     pub packets_lost: u64,
+    /// Packets that were lost on their way here and recovered by repairs.
+    pub packets_recovered: u64,
     /// Datagrams sent.
     pub datagrams_sent: u64,
     /// Datagrams received.

@@ -30,7 +30,14 @@ impl Connection {
             let challenge = path.challenge.map(|challenge| challenge.at.min(challenge.until));
             // What went with an Initial goes again with it.
             let loss = path.flight.timeout().filter(|_| !connecting && path.may_send(1));
-            earliest([loss, path.acks.deadline(), path.paced_until, path.mtu.timeout(), challenge])
+            earliest([
+                loss,
+                path.acks.deadline(),
+                path.paced_until,
+                path.mend_at,
+                path.mtu.timeout(),
+                challenge,
+            ])
         }))
     }
 

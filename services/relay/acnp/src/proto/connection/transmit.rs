@@ -17,19 +17,21 @@ use crate::proto::{
 };
 
 /// Least space for which a frame other than data is begun, bytes: the largest of them, but for NEW_TOKEN, fits.
-const CONTROL_SPACE: usize = 48;
+pub(super) const CONTROL_SPACE: usize = 48;
 /// Ranges that an ACK repeats before a PING goes with it, so that the peer says that it has heard them.
 const RANGES_BEFORE_PING: usize = 16;
 
 /// What a packet may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Load {
+pub(super) enum Load {
     /// Anything.
     Anything,
     /// Anything, and at least something that asks for an ACK, whatever the window says.
     Probe,
     /// ACKs.
     Acks,
+    /// Nothing else is to be sent, and there is room for a repair.
+    Nothing,
 }
 
 impl Connection {
@@ -68,7 +70,7 @@ impl Connection {
         }
     }
 
-    fn transmit(&mut self, at: usize, out: &[u8], segment_size: Option<usize>) -> Transmit {
+    pub(super) fn transmit(&mut self, at: usize, out: &[u8], segment_size: Option<usize>) -> Transmit {
         let path = &mut self.paths[at];
         let stride = segment_size.unwrap_or(out.len()).max(1);
         out.chunks(stride).for_each(|datagram| path.on_transmit(datagram.len()));
@@ -194,11 +196,24 @@ impl Connection {
         if self.keys.as_ref().is_some_and(|keys| keys.sending.worn()) {
             self.update_keys(now);
         }
-        let mut segment = self.paths[at].mtu.current();
+        let mut segment = self.payload_max(at);
         let mut datagrams = 0;
-        self.paths[at].paced_until = None;
+        (self.paths[at].paced_until, self.paths[at].mend_at) = (None, None);
         while datagrams < max_datagrams && self.paths[at].may_send(out.len() + segment) {
-            let Some(load) = self.load(now, at, segment) else { break };
+            let Some(mut load) = self.load(now, at, segment) else { break };
+            if load == Load::Nothing {
+                if datagrams > 0 {
+                    // A repair is longer than what it covers, and begins a batch of its own.
+                    break;
+                }
+                if let Some(transmit) = self.transmit_repair(now, at, out) {
+                    return Some(transmit);
+                }
+                if !self.owes_acks(now) {
+                    break;
+                }
+                load = Load::Acks;
+            }
             // The second probe in a row is small: perhaps what is large does not pass any more (ACNP-72).
             let small = load == Load::Probe && self.paths[at].flight.backoff() > 1;
             let len_max = if small { segment.min(DATAGRAM_LEN_MIN) } else { segment };
@@ -241,9 +256,15 @@ impl Connection {
             }
         } else {
             path.flight.on_idle();
+            if self.has_room_to_mend(now, at) {
+                return Some(Load::Nothing);
+            }
         }
-        let due = established && self.paths.iter().any(|path| path.acks.is_due(now));
-        due.then_some(Load::Acks)
+        self.owes_acks(now).then_some(Load::Acks)
+    }
+
+    fn owes_acks(&self, now: Time) -> bool {
+        !matches!(self.state, State::Connecting(_)) && self.paths.iter().any(|path| path.acks.is_due(now))
     }
 
     /// Writes a packet of at most `len_max` bytes; says whether there was anything to write.
@@ -277,7 +298,14 @@ impl Connection {
         true
     }
 
-    fn write_acks(&mut self, now: Time, draft: &Draft, load: Load, content: &mut Content, out: &mut Vec<u8>) {
+    pub(super) fn write_acks(
+        &mut self,
+        now: Time,
+        draft: &Draft,
+        load: Load,
+        content: &mut Content,
+        out: &mut Vec<u8>,
+    ) {
         for path in &mut self.paths {
             if !path.acks.has_news() || draft.space(out) < 2 * CONTROL_SPACE {
                 continue;
@@ -351,7 +379,11 @@ impl Connection {
     }
 
     fn write_stream_data(&mut self, draft: &Draft, content: &mut Content, out: &mut Vec<u8>) {
+        let mut before = self.streams.sent();
         while let Some(sent) = self.streams.write_data(draft.space(out), out) {
+            let new = self.streams.sent() - before;
+            content.again |= new < u64::from(sent.len);
+            before += new;
             self.stats.stream_bytes_sent += u64::from(sent.len);
             content.frames.push(SentFrame::Stream(sent));
         }

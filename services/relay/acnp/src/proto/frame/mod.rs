@@ -7,7 +7,7 @@ mod write;
 
 pub use ack::{ACK_RANGES_MAX, Ack, AckRanges, EcnCounts, RECOVERED_MAX, Recovered, write_ack};
 pub use read::Frames;
-pub use repair::{REPAIR_SPAN_MAX, Repair};
+pub use repair::Repair;
 pub use write::{datagram_overhead, stream_overhead, write_stream_header};
 
 use bytes::Bytes;
@@ -165,7 +165,7 @@ impl Frame {
     /// Whether a packet with it has to be acknowledged (ACNP-43).
     #[must_use]
     pub const fn wants_ack(&self) -> bool {
-        !matches!(self, Self::Ack(_) | Self::Padding(_) | Self::Close(_) | Self::Repair(_))
+        !matches!(self, Self::Ack(_) | Self::Padding(_) | Self::Close(_))
     }
 
     /// Whether it may stand in an Early packet (ACNP-44).

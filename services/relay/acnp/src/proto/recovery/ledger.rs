@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, ops::RangeInclusive};
 
 use super::rate::Stamp;
+use crate::proto::Time;
 
 /// A packet under way.
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ pub struct Sent<T> {
     pub is_mtu_probe: bool,
     /// What was known when it left.
     pub stamp: Stamp,
+    /// When the last repair left that covers it.
+    pub repaired_at: Time,
     /// What it carried.
     pub payload: T,
 }
@@ -60,6 +63,11 @@ impl<T> Ledger<T> {
     pub(super) fn sent(&self, number: u64) -> Option<&Sent<T>> {
         let at = number.checked_sub(self.base)?;
         self.slots.get(usize::try_from(at).ok()?)?.as_ref()
+    }
+
+    pub(super) fn sent_mut(&mut self, number: u64) -> Option<&mut Sent<T>> {
+        let at = number.checked_sub(self.base)?;
+        self.slots.get_mut(usize::try_from(at).ok()?)?.as_mut()
     }
 
     fn slot(&mut self, number: u64) -> Option<Sent<T>> {

@@ -25,6 +25,8 @@ struct GivenUp {
     number: u64,
     size: u32,
     sent_at: Time,
+    /// The ACK that last called it recovered, by count; 0: none did.
+    recovered_in: u64,
 }
 
 /// A number acknowledged that was never sent.
@@ -51,6 +53,7 @@ pub struct Recovery<T> {
     last_sent: Time,
     loss_at: Option<Time>,
     probes: u32,
+    acks: u64,
 }
 
 impl<T> Recovery<T> {
@@ -73,6 +76,7 @@ impl<T> Recovery<T> {
             last_sent: Time::ZERO,
             loss_at: None,
             probes: 0,
+            acks: 0,
         }
     }
 
@@ -112,6 +116,11 @@ impl<T> Recovery<T> {
         self.reorder.get(self.rtt.min(), self.rtt.smoothed())
     }
 
+    /// How long the peer may sit on an ACK.
+    pub const fn set_ack_delay(&mut self, max: Duration) {
+        self.rtt.set_ack_delay(max);
+    }
+
     /// A round trip measured by other means (the handshake's).
     pub fn on_rtt(&mut self, now: Time, rtt: Duration) {
         self.rtt.sample(now, rtt, Duration::ZERO);
@@ -135,7 +144,7 @@ impl<T> Recovery<T> {
             self.in_flight += u64::from(size);
             self.last_sent = now;
             self.probes = self.probes.saturating_sub(1);
-            Sent { size, is_mtu_probe, stamp, payload }
+            Sent { size, is_mtu_probe, stamp, repaired_at: Time::ZERO, payload }
         });
         self.ledger.push(sent);
         number
@@ -161,6 +170,7 @@ impl<T> Recovery<T> {
             return Err(NeverSent);
         }
         self.ledger.see(largest);
+        self.acks += 1;
         for number in recovered {
             self.on_recovered(number, out);
         }
@@ -205,10 +215,16 @@ impl<T> Recovery<T> {
         });
         let from = self.given_up.partition_point(|given| given.number < *range.start());
         let to = self.given_up.partition_point(|given| given.number <= *range.end());
-        for given in self.given_up.drain(from..to) {
+        let acks = self.acks;
+        // As long as the peer calls a packet recovered, it was lost; once it does not, the packet itself has come.
+        for given in extract(&mut self.given_up, from..to, |given| given.recovered_in != acks) {
             let lateness =
                 now.since(given.sent_at).saturating_sub(before.map_or(Duration::ZERO, |(_, rtt)| rtt));
-            self.reorder.on_spurious(lateness);
+            if given.recovered_in == 0 {
+                self.reorder.on_spurious(lateness);
+            } else {
+                self.reorder.on_late(lateness);
+            }
             self.lost -= u64::from(given.size);
             let (number, size, sent_at) = (given.number, given.size, given.sent_at);
             out.spurious.push(Spurious { number, size, sent_at, lateness });
@@ -218,10 +234,21 @@ impl<T> Recovery<T> {
     fn on_recovered(&mut self, number: u64, out: &mut Outcome<T>) {
         if let Some(sent) = self.ledger.take(number) {
             self.take_out(&sent, number, &mut out.losses);
+            let (size, sent_at) = (sent.size, sent.stamp.sent_at);
+            self.remember(GivenUp { number, size, sent_at, recovered_in: self.acks });
             out.recovered.push((number, sent.payload));
         } else if let Ok(at) = self.given_up.binary_search_by_key(&number, |given| given.number) {
             // It counted as lost, and rightly so.
-            self.given_up.remove(at);
+            self.given_up[at].recovered_in = self.acks;
+        }
+    }
+
+    /// A repair left that covers these packets: those under way may yet come by it.
+    pub fn on_repair_sent(&mut self, now: Time, covered: impl IntoIterator<Item = u64>) {
+        for number in covered {
+            if let Some(sent) = self.ledger.sent_mut(number) {
+                sent.repaired_at = now;
+            }
         }
     }
 
@@ -242,7 +269,8 @@ impl<T> Recovery<T> {
             if sent.stamp.sent_at > newest {
                 return;
             }
-            let at = sent.stamp.sent_at + allowed;
+            // Not before what was sent to repair it could have been heard of.
+            let at = sent.stamp.sent_at.max(sent.repaired_at) + allowed;
             if at > now {
                 self.loss_at = Some(at);
                 return;
@@ -250,7 +278,12 @@ impl<T> Recovery<T> {
             let Some(sent) = self.ledger.take(number) else { return };
             self.take_out(&sent, number, &mut out.losses);
             if !sent.is_mtu_probe {
-                self.remember(GivenUp { number, size: sent.size, sent_at: sent.stamp.sent_at });
+                self.remember(GivenUp {
+                    number,
+                    size: sent.size,
+                    sent_at: sent.stamp.sent_at,
+                    recovered_in: 0,
+                });
             }
             out.lost.push((number, sent.payload));
         }
@@ -331,4 +364,19 @@ impl<T> Recovery<T> {
         self.reorder = ReorderWindow::default();
         (self.newest, self.pto_count) = (None, 0);
     }
+}
+
+/// Takes those of a range out that are meant.
+fn extract(
+    given_up: &mut VecDeque<GivenUp>,
+    range: std::ops::Range<usize>,
+    is_meant: impl Fn(&GivenUp) -> bool,
+) -> Vec<GivenUp> {
+    if range.is_empty() {
+        return Vec::new();
+    }
+    let meant = given_up.range(range.clone()).copied().filter(&is_meant).collect();
+    let mut at = 0..;
+    given_up.retain(|given| !at.next().is_some_and(|at| range.contains(&at) && is_meant(given)));
+    meant
 }

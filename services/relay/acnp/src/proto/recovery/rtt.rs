@@ -37,6 +37,11 @@ impl Rtt {
         }
     }
 
+    /// What the peer may sit on an ACK, once it has said so.
+    pub const fn set_ack_delay(&mut self, max: Duration) {
+        self.ack_delay_max = max;
+    }
+
     /// Takes a measurement that includes the `delay` for which the peer says it sat on the ACK.
     pub fn sample(&mut self, now: Time, rtt: Duration, delay: Duration) {
         let rtt = rtt.max(Duration::from_micros(1));

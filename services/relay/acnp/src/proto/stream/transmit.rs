@@ -41,6 +41,12 @@ impl Streams {
         self.schedule.has_urgent()
     }
 
+    /// Bytes of all streams that were sent, each counted once.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Whether there are frames other than data to send.
     #[must_use]
     pub fn has_control(&self) -> bool {

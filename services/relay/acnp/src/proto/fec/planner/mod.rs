@@ -146,9 +146,16 @@ impl Planner {
         self.rtt / 4
     }
 
-    /// A little before the quarter is over, so that what it covers is still within it.
+    /// How long the first packet of a flight may wait for its repairs: a quarter of the round trip, or half of it where bursts last so long
+    /// that repairs within a quarter would be lost with what they cover.
+    fn patience(&self) -> Duration {
+        let outlast = self.loss.bursts().time_high * 3 / 2;
+        outlast.clamp(self.quarter(), self.rtt / 2)
+    }
+
+    /// A little before that is over, so that what it covers is still within it.
     fn deadline(&self, flight: &Flight) -> Time {
-        flight.packets[0].1 + self.quarter() * 15 / 16
+        flight.packets[0].1 + self.patience() * 15 / 16
     }
 
     /// Adds a packet to the open flight, or to a new one if there is none that it may join.
