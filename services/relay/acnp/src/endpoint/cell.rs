@@ -101,7 +101,8 @@ impl State {
 }
 
 impl Cell {
-    pub(super) fn new(handle: Handle, hub: Arc<Hub>, core: Connection) -> Arc<Self> {
+    pub(super) fn new(handle: Handle, hub: Arc<Hub>, mut core: Connection) -> Arc<Self> {
+        hub.watch(handle, &mut core);
         let state = State {
             core,
             readers: HashMap::new(),

@@ -11,9 +11,13 @@ use std::{
 use bytes::Bytes;
 use tokio::{sync::Notify, time::Instant};
 
-use super::cell::Cell;
+use super::{cell::Cell, qlog::Log};
 use crate::{
-    proto::{Time, listener::Listener},
+    proto::{
+        Time,
+        connection::Connection,
+        listener::{Handle, Listener},
+    },
     wire::Wire,
 };
 
@@ -29,7 +33,7 @@ pub(super) struct Hub {
     queue: Mutex<Queue>,
     tokens: Mutex<HashMap<SocketAddr, Bytes>>,
     /// Where logs of connections go, if anywhere.
-    pub(super) qlog: Option<PathBuf>,
+    qlog: Option<PathBuf>,
     /// A connection came in, or none will any more.
     pub(super) came: Notify,
     /// There is no connection any more.
@@ -103,6 +107,15 @@ impl Hub {
         let waker = queue.waker.take();
         drop(queue);
         waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Has a connection's events written down, if that is asked for.
+    pub(super) fn watch(&self, handle: Handle, core: &mut Connection) {
+        let Some(folder) = &self.qlog else { return };
+        match Log::create(folder, core.side(), handle) {
+            Ok(log) => core.set_observer(Box::new(log)),
+            Err(error) => tracing::warn!(folder = %folder.display(), %error, "no qlog file could be made"),
+        }
     }
 
     /// The token that a server gave last, which is used once.

@@ -12,6 +12,7 @@ mod error;
 mod hub;
 pub mod keys;
 mod messages;
+mod qlog;
 mod settings;
 mod stream;
 
