@@ -141,7 +141,11 @@ fn calls(path: &Path, config: Config, seed: u64, count: usize, answer: usize) ->
     let (mut open, mut took): (VecDeque<(StreamId, f64, usize)>, _) = (VecDeque::new(), Vec::new());
     let (mut started, mut answered) = (0, 0);
     while took.len() < count {
-        assert!(world.ms() - began < 120_000.0, "{}: {} of {count} calls", path.name, took.len());
+        if world.ms() - began > 120_000.0 {
+            let ends = [&mut world.client, &mut world.server]
+                .map(|host| (host.connection().stats(), host.connection().path_stats(PathId(0)).unwrap()));
+            panic!("{} seed {seed}: {} of {count} calls, {started} begun: {ends:#?}", path.name, took.len());
+        }
         if started < count && world.ms() - began >= started as f64 * 20.0 {
             let client = world.client.connection();
             let stream = client.open(Direction::Bi).unwrap();
