@@ -9,6 +9,7 @@ use super::{
     base_rtt::BaseRtt,
     bytes_in,
     loss_floor::LossFloor,
+    rate_of,
     recent::Recent,
     round::{Report, Rounds},
     scale,
@@ -352,6 +353,8 @@ impl Model {
     /// So much is lost that the rate has to fall whatever the reason.
     fn stop(&mut self, now: Time, report: &Report) {
         let rate = self.delivering().unwrap_or(self.initial_rate).min(self.shown(report)) / 2;
+        // The least window may always be under way: less than it in a round trip would be slower for nothing.
+        let rate = rate.max(rate_of(WINDOW_MIN, self.base.get()));
         self.rate.reset(self.rounds.number(), rate);
         self.short = None;
         self.enter(now, Phase::Cruise);
