@@ -9,6 +9,7 @@ use lowland_acnp::proto::{
     Direction, PathId, StreamId,
     congestion::Mode,
     connection::{Config, Event, Fec, PathStats, Stats},
+    fec::loss::Loss,
     stream::StreamEvent,
 };
 use sim::{Link, World, server_config};
@@ -93,6 +94,8 @@ struct Calls {
     cost: f64,
     /// The client's and the server's counters.
     ends: [(Stats, PathStats); 2],
+    /// What the server learnt of the path's losses.
+    losses: Option<Loss>,
 }
 
 impl Calls {
@@ -138,7 +141,11 @@ fn calls(path: &Path, config: Config, seed: u64, count: usize, answer: usize) ->
     let (mut open, mut took): (VecDeque<(StreamId, f64, usize)>, _) = (VecDeque::new(), Vec::new());
     let (mut started, mut answered) = (0, 0);
     while took.len() < count {
-        assert!(world.ms() - began < 120_000.0, "{}: {} of {count} calls", path.name, took.len());
+        if world.ms() - began > 120_000.0 {
+            let ends = [&mut world.client, &mut world.server]
+                .map(|host| (host.connection().stats(), host.connection().path_stats(PathId(0)).unwrap()));
+            panic!("{} seed {seed}: {} of {count} calls, {started} begun: {ends:#?}", path.name, took.len());
+        }
         if started < count && world.ms() - began >= started as f64 * 20.0 {
             let client = world.client.connection();
             let stream = client.open(Direction::Bi).unwrap();
@@ -184,7 +191,8 @@ fn calls(path: &Path, config: Config, seed: u64, count: usize, answer: usize) ->
     let cost = (wire_bytes(&mut world) - before) as f64 / (count * (QUESTION + answer)) as f64;
     let ends = [&mut world.client, &mut world.server]
         .map(|host| (host.connection().stats(), host.connection().path_stats(PathId(0)).unwrap()));
-    Calls { took, cost, ends }
+    let losses = world.server.connection().losses(PathId(0)).cloned();
+    Calls { took, cost, ends, losses }
 }
 
 /// The floors are what must never be lost again, not goals.
@@ -214,19 +222,22 @@ fn calls_come_back() {
 fn table_of_calls() {
     for path in &PATHS {
         for answer in [4096, 65_536] {
-            for (how, fec, known) in
-                [("bare", Fec::OFF, false), ("", Fec::default(), false), ("known", Fec::default(), true)]
-            {
+            for (how, fec, known) in [
+                ("bare", Fec::OFF, false),
+                ("bare known", Fec::OFF, true),
+                ("", Fec::default(), false),
+                ("known", Fec::default(), true),
+            ] {
                 for seed in 1..=3 {
                     let cold = Config { fec, ..Config::default() };
                     let config = if known {
-                        let [(_, client), (_, server)] =
-                            calls(path, cold.clone(), seed + 100, 200, answer).ends;
-                        let known = [client.estimate, server.estimate]
-                            .into_iter()
-                            .flatten()
+                        let before = calls(path, cold.clone(), seed + 100, 1500, answer);
+                        let known = before
+                            .ends
+                            .iter()
+                            .filter_map(|(_, path)| path.estimate)
                             .max_by_key(|known| known.rate);
-                        Config { known, ..cold }
+                        Config { known, known_losses: before.losses, ..cold }
                     } else {
                         cold
                     };

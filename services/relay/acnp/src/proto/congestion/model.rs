@@ -9,6 +9,7 @@ use super::{
     base_rtt::BaseRtt,
     bytes_in,
     loss_floor::LossFloor,
+    rate_of,
     recent::Recent,
     round::{Report, Rounds},
     scale,
@@ -288,10 +289,11 @@ impl Model {
             return self.on_start_round(now, report, queue);
         }
         let raised = queue > self.base.get() / 16 + Duration::from_millis(1);
-        let in_vain = self.phase == Phase::Up && report.rate < self.rate.current().unwrap_or(0);
+        let in_vain =
+            self.phase == Phase::Up && !report.app_limited && report.rate < self.rate.current().unwrap_or(0);
         let counts = counts && self.rounds.number() >= self.cut_from;
         if counts && self.floor.is_exceeded_by(report.loss(), LOSS_MARGIN) && (raised || in_vain) {
-            self.cut(now, report.rate);
+            self.cut(now, self.shown(report));
         }
         if self.phase == Phase::Cruise && self.rounds.number() >= self.judge_from {
             self.on_cruise_round(report, queue);
@@ -333,6 +335,11 @@ impl Model {
         }
     }
 
+    /// The rate that a round has shown the path not to exceed: none, if there was too little to send.
+    fn shown(&self, report: &Report) -> u64 {
+        if report.app_limited { self.delivering().unwrap_or(report.rate) } else { report.rate }
+    }
+
     /// More was lost than the path loses by itself.
     fn cut(&mut self, now: Time, to: u64) {
         let rate = self.delivering().unwrap_or(self.initial_rate);
@@ -345,7 +352,9 @@ impl Model {
 
     /// So much is lost that the rate has to fall whatever the reason.
     fn stop(&mut self, now: Time, report: &Report) {
-        let rate = self.delivering().unwrap_or(self.initial_rate).min(report.rate) / 2;
+        let rate = self.delivering().unwrap_or(self.initial_rate).min(self.shown(report)) / 2;
+        // The least window may always be under way: less than it in a round trip would be slower for nothing.
+        let rate = rate.max(rate_of(WINDOW_MIN, self.base.get()));
         self.rate.reset(self.rounds.number(), rate);
         self.short = None;
         self.enter(now, Phase::Cruise);

@@ -6,6 +6,7 @@ use crate::proto::{
     cid::LOCAL_CID_LEN_DEFAULT,
     congestion::{Estimate, Mode},
     crypto::Suite,
+    fec::loss::Loss,
     handshake::Parameters,
     packet::DATAGRAM_LEN_MIN,
     stream::StreamConfig,
@@ -47,6 +48,8 @@ pub struct Config {
     pub congestion: Mode,
     /// What an earlier connection learnt of the path (`PathStats::estimate`), to begin with.
     pub known: Option<Estimate>,
+    /// What it learnt of the path's losses (`Connection::losses`).
+    pub known_losses: Option<Loss>,
     /// How losses are repaired.
     pub fec: Fec,
 }
@@ -91,6 +94,7 @@ impl Default for Config {
             paths: 1,
             congestion: Mode::default(),
             known: None,
+            known_losses: None,
             fec: Fec::default(),
         }
     }

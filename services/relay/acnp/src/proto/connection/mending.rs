@@ -8,6 +8,7 @@ use crate::proto::{
     congestion::Mode,
     fec::{
         Encoder, HEADER_BYTES_MAX, Header,
+        loss::Loss,
         planner::{self, Class, Counters, Fate, Planner},
     },
 };
@@ -29,7 +30,7 @@ pub(super) struct Mending {
 
 impl Mending {
     /// Repair as the peer's budget and the purpose allow; `None`: none.
-    pub(super) fn new(config: &Fec, mode: Mode, peer_bytes: u64) -> Option<Self> {
+    pub(super) fn new(config: &Fec, mode: Mode, peer_bytes: u64, known: Loss) -> Option<Self> {
         let mode = match mode {
             Mode::LowLatency => planner::Mode::LowLatency,
             Mode::HighBandwidth { .. } => planner::Mode::Bandwidth,
@@ -40,7 +41,7 @@ impl Mending {
         }
         let plan = planner::Config { mode, target: config.target, share_max: config.share_max };
         let encoder = Encoder::new(SYMBOLS_MAX, peer_bytes.min(BYTES_MAX) as usize);
-        Some(Self { encoder, planner: Planner::new(plan), fates: Fates::default() })
+        Some(Self { encoder, planner: Planner::new(plan).with_loss(known), fates: Fates::default() })
     }
 
     /// A packet left that asks for an ACK; `payload` if it is one that may be covered.
@@ -97,8 +98,8 @@ impl Mending {
         self.planner.counters()
     }
 
-    /// Share of packets that the path loses, as learnt.
-    pub(super) fn loss(&self) -> f64 {
-        self.planner.loss().rate()
+    /// What was learnt of the path's losses.
+    pub(super) const fn losses(&self) -> &Loss {
+        self.planner.loss()
     }
 }

@@ -193,7 +193,7 @@ impl Path {
         let repairs = self.mending.as_ref().map(|mending| mending.counters()).unwrap_or_default();
         PathStats {
             repairs,
-            loss_ppm: self.mending.as_ref().map_or(0, |mending| (mending.loss() * 1e6) as u32),
+            loss_ppm: self.mending.as_ref().map_or(0, |mending| (mending.losses().rate() * 1e6) as u32),
             repaired: self.decoder.as_ref().map(|decoder| decoder.counters()).unwrap_or_default(),
             estimate: self.flight.estimate(),
             mtu: self.mtu.current(),

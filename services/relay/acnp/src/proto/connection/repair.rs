@@ -23,7 +23,9 @@ impl Connection {
     pub(super) fn begin_mending(&mut self) {
         let (fec, mode, bytes) = (self.config.fec, self.congestion, self.peer.fec_bytes);
         for path in &mut self.paths {
-            path.mending = Mending::new(&fec, mode, bytes).map(Box::new);
+            let learnt = path.mending.as_ref().map(|mending| mending.losses().clone());
+            let known = learnt.or_else(|| self.config.known_losses.clone()).unwrap_or_default();
+            path.mending = Mending::new(&fec, mode, bytes, known).map(Box::new);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Counters of a connection.
 
 use super::{Connection, PathStats};
-use crate::proto::PathId;
+use crate::proto::{PathId, fec::loss::Loss};
 
 /// What a connection has counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +35,13 @@ impl Connection {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { datagrams_dropped: self.datagrams.dropped(), ..self.stats }
+    }
+
+    /// What was learnt of a path's losses, for a later connection over it; nothing where no repairs are sent.
+    #[must_use]
+    pub fn losses(&self, path: PathId) -> Option<&Loss> {
+        let at = self.path(path)?;
+        self.paths[at].mending.as_ref().map(|mending| mending.losses())
     }
 
     /// What was counted on a path.

@@ -62,6 +62,12 @@ impl Planner {
         Self { config, loss, rtt: RTT_START, credit: CREDIT_START, content: None, flights, seed: 0, counters }
     }
 
+    /// The same with what an earlier connection learnt of the path's losses.
+    #[must_use]
+    pub fn with_loss(self, loss: Loss) -> Self {
+        Self { loss, ..self }
+    }
+
     /// What was spent so far.
     #[must_use]
     pub const fn counters(&self) -> Counters {
