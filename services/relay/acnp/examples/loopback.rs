@@ -42,7 +42,8 @@ enum Contender {
 }
 
 async fn acnp(choice: Choice, mode: Mode, bytes: usize) -> Result<usize, Failure> {
-    let settings = Settings { transport: Arc::new(Config { congestion: mode, ..Config::default() }), qlog: None };
+    let settings =
+        Settings { transport: Arc::new(Config { congestion: mode, ..Config::default() }), qlog: None };
     let key = StaticKey::from_private([7; 32]);
     let keys = ClientKeys::pinned(key.public());
     let local: SocketAddr = "127.0.0.1:0".parse()?;

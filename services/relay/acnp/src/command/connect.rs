@@ -28,8 +28,12 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let keys = args.peer.keys()?;
     let endpoint = Endpoint::client(args.wire.wire, args.peer.peer, &args.wire.settings())
         .map_err(Failure::of("no UDP port could be had"))?;
-    let listener = TcpListener::bind(args.listen).await.map_err(Failure::of(&format!("--listen {}", args.listen)))?;
+    let listener =
+        TcpListener::bind(args.listen).await.map_err(Failure::of(&format!("--listen {}", args.listen)))?;
     let at = listener.local_addr().map_err(Failure::of("--listen"))?;
     eprintln!("listening at {at}, to {} ({})", args.peer.peer, endpoint.wire_name());
-    Client::new(listener, endpoint, args.peer.peer, keys, args.mode).run().await.map_err(Failure::of("--listen"))
+    Client::new(listener, endpoint, args.peer.peer, keys, args.mode)
+        .run()
+        .await
+        .map_err(Failure::of("--listen"))
 }

@@ -176,7 +176,9 @@ impl Cell {
                 if event != StreamEvent::Writable(id) {
                     state.unarrived.remove(&id);
                 }
-                if let (false, Some(ending)) = (event == StreamEvent::Writable(id), state.endings.get_mut(&id)) {
+                if let (false, Some(ending)) =
+                    (event == StreamEvent::Writable(id), state.endings.get_mut(&id))
+                {
                     *ending = Some(match event {
                         StreamEvent::Stopped(_, code) => Ending::Stopped(code),
                         _ => Ending::Arrived,

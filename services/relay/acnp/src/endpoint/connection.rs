@@ -175,7 +175,10 @@ impl Connection {
     /// # Errors
     /// The connection is over before.
     pub async fn close_when_sent(&self, code: Code, reason: Bytes) -> Result<(), ConnectionError> {
-        self.wait(&self.cell().changed.sent, |state| (state.error.is_none() && state.is_sent()).then_some(())).await?;
+        self.wait(&self.cell().changed.sent, |state| {
+            (state.error.is_none() && state.is_sent()).then_some(())
+        })
+        .await?;
         self.close(code, reason);
         Ok(())
     }

@@ -140,7 +140,9 @@ impl Driver {
                     self.active.insert(handle);
                 }
             }
-            Routed::New(handle, connection) => self.on_new(now, Cell::new(handle, Arc::clone(&self.hub), *connection)),
+            Routed::New(handle, connection) => {
+                self.on_new(now, Cell::new(handle, Arc::clone(&self.hub), *connection));
+            }
             Routed::Reply(transmit) => self.outbox.push(&outgoing(&transmit, &self.reply)),
             Routed::Dropped => {}
         }
@@ -241,7 +243,9 @@ impl Driver {
                 break Turn::Again;
             }
             let datagrams = self.hub.wire.segments_max().clamp(1, self.datagrams_max);
-            let Some(transmit) = state.core.poll_transmit(now, datagrams, &mut self.buffer) else { break Turn::Over };
+            let Some(transmit) = state.core.poll_transmit(now, datagrams, &mut self.buffer) else {
+                break Turn::Over;
+            };
             bytes += self.buffer.len();
             if !self.dispatch(cx, &transmit)? {
                 break Turn::Full;

@@ -83,7 +83,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// The wire cannot be had.
-    pub fn server(choice: Choice, local: SocketAddr, settings: &Settings, server: ServerConfig) -> io::Result<Self> {
+    pub fn server(
+        choice: Choice,
+        local: SocketAddr,
+        settings: &Settings,
+        server: ServerConfig,
+    ) -> io::Result<Self> {
         Self::bind(choice, local, settings, Some(server))
     }
 

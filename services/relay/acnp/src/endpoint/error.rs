@@ -71,10 +71,16 @@ pub enum SendDatagramError {
 impl From<ConnectionError> for io::Error {
     fn from(error: ConnectionError) -> Self {
         let kind = match &error {
-            ConnectionError::Closed(CloseReason::Local(_)) | ConnectionError::Stopped => io::ErrorKind::NotConnected,
-            ConnectionError::Closed(CloseReason::Idle | CloseReason::HandshakeTimeout) => io::ErrorKind::TimedOut,
+            ConnectionError::Closed(CloseReason::Local(_)) | ConnectionError::Stopped => {
+                io::ErrorKind::NotConnected
+            }
+            ConnectionError::Closed(CloseReason::Idle | CloseReason::HandshakeTimeout) => {
+                io::ErrorKind::TimedOut
+            }
             ConnectionError::Closed(CloseReason::Peer(_)) => io::ErrorKind::ConnectionAborted,
-            ConnectionError::Closed(CloseReason::Reset | CloseReason::Version) => io::ErrorKind::ConnectionReset,
+            ConnectionError::Closed(CloseReason::Reset | CloseReason::Version) => {
+                io::ErrorKind::ConnectionReset
+            }
         };
         Self::new(kind, error)
     }

@@ -69,7 +69,8 @@ fn write(path: &Path, key: &[u8; KEY_LEN], mode: u32) -> Result<(), KeyError> {
 fn read(path: &Path) -> Result<[u8; KEY_LEN], KeyError> {
     let mut text = String::new();
     let file = fs::File::open(path).map_err(file_error(path))?;
-    io::Read::read_to_string(&mut io::Read::take(file, FILE_BYTES_MAX), &mut text).map_err(file_error(path))?;
+    io::Read::read_to_string(&mut io::Read::take(file, FILE_BYTES_MAX), &mut text)
+        .map_err(file_error(path))?;
     decode(&text).ok_or_else(|| KeyError::Malformed(path.display().to_string()))
 }
 
@@ -116,7 +117,8 @@ mod tests {
 
     #[test]
     fn a_pair_is_read_as_it_was_written_and_never_written_over() {
-        let folder = std::env::temp_dir().join(format!("acnp-keys-{}-{}", std::process::id(), rand::random::<u32>()));
+        let folder =
+            std::env::temp_dir().join(format!("acnp-keys-{}-{}", std::process::id(), rand::random::<u32>()));
         fs::create_dir(&folder).unwrap();
         let path = folder.join("key");
         let key = generate(&path).unwrap();

@@ -52,14 +52,19 @@ fn record(event: &Observed) -> (&'static str, String) {
         ),
         Observed::PacketReceived { path, number, len } => (
             "transport:packet_received",
-            format!("{{\"header\":{{\"packet_number\":{number}}},\"path\":{},\"raw\":{{\"length\":{len}}}}}", path.0),
+            format!(
+                "{{\"header\":{{\"packet_number\":{number}}},\"path\":{},\"raw\":{{\"length\":{len}}}}}",
+                path.0
+            ),
         ),
-        Observed::PacketDropped { reason, len } => {
-            ("transport:packet_dropped", format!("{{\"trigger\":\"{reason:?}\",\"raw\":{{\"length\":{len}}}}}"))
-        }
-        Observed::PacketLost { path, number } => {
-            ("recovery:packet_lost", format!("{{\"header\":{{\"packet_number\":{number}}},\"path\":{}}}", path.0))
-        }
+        Observed::PacketDropped { reason, len } => (
+            "transport:packet_dropped",
+            format!("{{\"trigger\":\"{reason:?}\",\"raw\":{{\"length\":{len}}}}}"),
+        ),
+        Observed::PacketLost { path, number } => (
+            "recovery:packet_lost",
+            format!("{{\"header\":{{\"packet_number\":{number}}},\"path\":{}}}", path.0),
+        ),
         Observed::Metrics { path, smoothed, latest, window, in_flight, pacing } => {
             let ms = |time: &std::time::Duration| time.as_secs_f64() * 1e3;
             let pacing = pacing.map_or("null".to_owned(), |rate| (rate * 8).to_string());

@@ -32,7 +32,6 @@ pub struct SendStream {
     owner: Arc<Owner>,
     id: StreamId,
     finished: bool,
-
 }
 
 impl SendStream {
@@ -317,7 +316,11 @@ impl Drop for RecvStream {
 }
 
 impl AsyncRead for RecvStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let want = buffer.remaining();
         if want == 0 {
             return Poll::Ready(Ok(()));

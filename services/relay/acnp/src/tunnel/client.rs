@@ -1,11 +1,6 @@
 //! The tunnel's near end: a TCP port, each of whose connections becomes a stream.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -43,7 +38,13 @@ struct Link {
 impl Client {
     /// Takes TCP connections of `listener` to the server at `peer`.
     #[must_use]
-    pub fn new(listener: TcpListener, endpoint: Endpoint, peer: SocketAddr, keys: ClientKeys, mode: Mode) -> Self {
+    pub fn new(
+        listener: TcpListener,
+        endpoint: Endpoint,
+        peer: SocketAddr,
+        keys: ClientKeys,
+        mode: Mode,
+    ) -> Self {
         let link = Arc::new(Link { endpoint, peer, keys, mode, connection: Mutex::new(None) });
         Self { listener, link }
     }
@@ -79,8 +80,15 @@ impl Client {
 
 /// Whether taking connections may succeed again: the system is short of something, or a peer went away.
 fn passes(error: &io::Error) -> bool {
-    let passing =
-        [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::ECONNABORTED, libc::EINTR, libc::EPROTO];
+    let passing = [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+        libc::ENOMEM,
+        libc::ECONNABORTED,
+        libc::EINTR,
+        libc::EPROTO,
+    ];
     error.raw_os_error().is_some_and(|code| passing.contains(&code))
 }
 

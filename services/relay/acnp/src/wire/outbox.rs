@@ -67,7 +67,13 @@ impl Outbox {
         std::mem::swap(&mut self.bytes, contents);
         let Transmit { destination, source, ecn, segment_size, .. } = *transmit;
         let bytes = 0..self.bytes.len();
-        self.queue.push(Queued { destination, source, ecn, segment: segment_size.unwrap_or(bytes.len()).max(1), bytes });
+        self.queue.push(Queued {
+            destination,
+            source,
+            ecn,
+            segment: segment_size.unwrap_or(bytes.len()).max(1),
+            bytes,
+        });
     }
 
     /// Queues what `write` appends to the bytes, which saves the copy of [`push`](Self::push). `write` must not shorten them.

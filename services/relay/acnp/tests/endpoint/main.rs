@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Lets both ends of a connection talk, on every wire.
 fn on_every_wire<F: Future<Output = ()>>(config: &Config, talk: impl Fn(Connection, Connection) -> F) {
     for wire in WIRES {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let Some(pair) = endpoints(wire, config.clone()) else { return };
             let (client, server) = connected(&pair).await;

@@ -39,7 +39,8 @@ pub(super) async fn run(target: &Target, args: &Args) -> Result<Value, Failure> 
     }
     let (mut fates, give_up) = (Fates::default(), Duration::from_secs_f64(args.give_up_secs));
     for number in 0..args.runs {
-        let request = Request { len: args.response_kib * 1024, offset: u64::from(number) * 1009, limit_ms: 0 };
+        let request =
+            Request { len: args.response_kib * 1024, offset: u64::from(number) * 1009, limit_ms: 0 };
         fates.add(timeout(give_up, once(target, args, &request)).await.ok().flatten().unwrap_or(Fate::Lost));
     }
     let mut fields = fates.fields("cold");

@@ -61,6 +61,9 @@ mod tests {
         fates.add(Fate::Bad);
         let fields = fates.fields("rpc");
         assert_eq!((&fields["p50_ms"], &fields["p99_ms"]), (&json!(50.0), &Value::Null));
-        assert_eq!((&fields["ok"], &fields["lost"], &fields["bad_content"]), (&json!(98), &json!(1), &json!(1)));
+        assert_eq!(
+            (&fields["ok"], &fields["lost"], &fields["bad_content"]),
+            (&json!(98), &json!(1), &json!(1))
+        );
     }
 }

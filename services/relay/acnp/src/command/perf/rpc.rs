@@ -70,7 +70,8 @@ async fn schedule(connection: &Connection, args: &Args, interval: Duration, call
     for number in 0..calls {
         let due = began + interval * number;
         sleep_until(due).await;
-        let request = Request { len: args.response_kib * 1024, offset: u64::from(number) * 1009, limit_ms: 0 };
+        let request =
+            Request { len: args.response_kib * 1024, offset: u64::from(number) * 1009, limit_ms: 0 };
         let (connection, bytes) = (connection.clone(), args.request_bytes);
         tasks.spawn(async move {
             let call = call(&connection, &request, bytes);

@@ -8,7 +8,10 @@ impl Streams {
     #[must_use]
     pub fn writable(&self, id: StreamId) -> usize {
         let in_all = self.config.send_buffer.saturating_sub(self.buffered());
-        let room = self.sending.get(&id).map_or(0, |stream| self.config.unsent.saturating_sub(stream.buffer.unsent()));
+        let room = self
+            .sending
+            .get(&id)
+            .map_or(0, |stream| self.config.unsent.saturating_sub(stream.buffer.unsent()));
         usize::try_from(room.min(in_all)).unwrap_or(usize::MAX)
     }
 }
