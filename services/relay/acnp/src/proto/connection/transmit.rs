@@ -54,7 +54,7 @@ impl Connection {
                 }
             }
             State::Accepting(accepting) => {
-                if accepting.repeat.is_due(now) && self.paths[0].may_send(accepting.response.len() + 64) {
+                if accepting.repeat.is_due(now) && self.paths[0].may_send(accepting.datagram_len()) {
                     self.transmit_response(now, out)
                 } else {
                     self.transmit_burst(now, 0, max_datagrams, out)
@@ -136,6 +136,9 @@ impl Connection {
             return self.transmit_alone(now, at, &Frame::PathResponse(data), (meta.remote, meta.local), out);
         }
         let path = &mut self.paths[at];
+        if !path.may_challenge() {
+            return None;
+        }
         let pto = path.flight.pto();
         let challenge = path.challenge.as_mut().filter(|challenge| challenge.at <= now)?;
         challenge.at = now + pto;
@@ -194,9 +197,12 @@ impl Connection {
         if self.keys.as_ref().is_some_and(|keys| keys.sending.worn()) {
             self.update_keys(now);
         }
-        let mut segment = self.paths[at].mtu.current();
-        let mut datagrams = 0;
         self.paths[at].paced_until = None;
+        if !self.paths[at].is_open() {
+            return None;
+        }
+        let mut segment = self.paths[at].segment();
+        let mut datagrams = 0;
         while datagrams < max_datagrams && self.paths[at].may_send(out.len() + segment) {
             let Some(load) = self.load(now, at, segment) else { break };
             // The second probe in a row is small: perhaps what is large does not pass any more (ACNP-72).
