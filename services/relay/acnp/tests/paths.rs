@@ -51,12 +51,19 @@ fn world(path: &Path, mode: Mode, seed: u64) -> World {
     world
 }
 
-/// Share of the path's capacity that 75 MB from the server get, and bytes sent for each byte of content.
+/// Set to anything, everything runs at full length.
+const FULL_VARIABLE: &str = "LOWLAND_ACNP_FULL";
+
+fn is_full() -> bool {
+    std::env::var_os(FULL_VARIABLE).is_some()
+}
+
+/// Share of the path's capacity that 75 MB (a fifth of it in a short run) from the server get, and bytes sent for each byte of content.
 fn bulk(path: &Path, mode: Mode, seed: u64) -> (f64, f64) {
     let mut world = world(path, mode, seed);
     let began = world.ms();
     let stream = world.server.connection().open(Direction::Uni).unwrap();
-    let (total, chunk) = (75_000_000, Bytes::from(vec![5; 1 << 16]));
+    let (total, chunk) = (if is_full() { 75_000_000 } else { 15_000_000 }, Bytes::from(vec![5; 1 << 16]));
     let (mut written, mut read) = (0, 0);
     let done = world.run(Duration::from_secs(60), |world| {
         while written < total {
@@ -142,7 +149,7 @@ fn bulk_fills_paths() {
     for path in &PATHS {
         let (share, cost) = bulk(path, Mode::HIGH_BANDWIDTH, 1);
         println!("bulk {:28}: {:.0} % of capacity, {cost:.3} bytes sent a byte", path.name, share * 100.0);
-        assert!(share > 0.4, "{}: {share}", path.name);
+        assert!(share > if is_full() { 0.4 } else { 0.2 }, "{}: {share}", path.name);
     }
 }
 
@@ -150,7 +157,7 @@ fn bulk_fills_paths() {
 fn calls_come_back() {
     for path in &PATHS {
         for answer in [4096, 65_536] {
-            let (took, cost) = calls(path, Mode::LowLatency, 1, 500, answer);
+            let (took, cost) = calls(path, Mode::LowLatency, 1, if is_full() { 500 } else { 100 }, answer);
             let at = |part: f64| took[((took.len() - 1) as f64 * part) as usize];
             println!(
                 "calls {:28} {answer:6} bytes: p50 {:.2}x p90 {:.2}x p99 {:.2}x max {:.2}x, {cost:.2} bytes sent a byte",
