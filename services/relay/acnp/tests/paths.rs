@@ -52,12 +52,19 @@ fn world(path: &Path, config: Config, seed: u64) -> World {
     world
 }
 
-/// Share of the path's capacity that 75 MB from the server get, and bytes sent for each byte of content.
+/// Set to anything, everything runs at full length.
+const FULL_VARIABLE: &str = "LOWLAND_ACNP_FULL";
+
+fn is_full() -> bool {
+    std::env::var_os(FULL_VARIABLE).is_some()
+}
+
+/// Share of the path's capacity that 75 MB (a fifth of it in a short run) from the server get, and bytes sent for each byte of content.
 fn bulk(path: &Path, mode: Mode, seed: u64) -> (f64, f64) {
     let mut world = world(path, Config { congestion: mode, ..Config::default() }, seed);
     let began = world.ms();
     let stream = world.server.connection().open(Direction::Uni).unwrap();
-    let (total, chunk) = (75_000_000, Bytes::from(vec![5; 1 << 16]));
+    let (total, chunk) = (if is_full() { 75_000_000 } else { 15_000_000 }, Bytes::from(vec![5; 1 << 16]));
     let (mut written, mut read) = (0, 0);
     let done = world.run(Duration::from_secs(60), |world| {
         while written < total {
@@ -201,7 +208,7 @@ fn bulk_fills_paths() {
     for path in &PATHS {
         let (share, cost) = bulk(path, Mode::HIGH_BANDWIDTH, 1);
         println!("bulk {:28}: {:.0} % of capacity, {cost:.3} bytes sent a byte", path.name, share * 100.0);
-        assert!(share > 0.4, "{}: {share}", path.name);
+        assert!(share > if is_full() { 0.4 } else { 0.2 }, "{}: {share}", path.name);
     }
 }
 

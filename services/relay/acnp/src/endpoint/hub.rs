@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{cell::Cell, qlog::Log};
+use super::{cell::Cell, qlog};
 use crate::{
     proto::{
         Time,
@@ -112,7 +112,7 @@ impl Hub {
     /// Has a connection's events written down, if that is asked for.
     pub(super) fn watch(&self, handle: Handle, core: &mut Connection) {
         let Some(folder) = &self.qlog else { return };
-        match Log::create(folder, core.side(), handle) {
+        match qlog::create(folder, core.side(), handle) {
             Ok(log) => core.set_observer(Box::new(log)),
             Err(error) => tracing::warn!(folder = %folder.display(), %error, "no qlog file could be made"),
         }

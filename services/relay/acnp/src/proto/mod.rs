@@ -7,6 +7,7 @@ pub mod connection;
 pub mod crypto;
 pub mod fec;
 pub mod frame;
+pub mod fuzz;
 pub mod handshake;
 pub mod listener;
 pub mod observe;

@@ -15,18 +15,18 @@ use lowland_acnp::{
 };
 
 /// What the wires that are tested are called.
-pub const WIRES: [&str; 4] = ["memory", "lossy", "socket", "raw"];
+pub(crate) const WIRES: [&str; 4] = ["memory", "lossy", "socket", "raw"];
 
-pub fn key() -> StaticKey {
+pub(crate) fn key() -> StaticKey {
     StaticKey::from_private([7; 32])
 }
 
-pub fn keys() -> ClientKeys {
+pub(crate) fn keys() -> ClientKeys {
     ClientKeys::pinned(key().public())
 }
 
 /// A client's and a server's endpoint, connected by a wire of this name; `None` where the system does not allow it.
-pub fn endpoints(wire: &str, config: Config) -> Option<(Endpoint, Endpoint)> {
+pub(crate) fn endpoints(wire: &str, config: Config) -> Option<(Endpoint, Endpoint)> {
     let settings = Settings { transport: Arc::new(config), qlog: None };
     let (client, server) = wires(wire)?;
     Some((Endpoint::on(client, &settings, None), Endpoint::on(server, &settings, Some(server_of(key())))))
@@ -53,7 +53,7 @@ fn wires(name: &str) -> Option<(Wire, Wire)> {
 }
 
 /// Both ends of a fresh connection; the endpoints live as long as they do.
-pub async fn connected((client, server): &(Endpoint, Endpoint)) -> (Connection, Connection) {
+pub(crate) async fn connected((client, server): &(Endpoint, Endpoint)) -> (Connection, Connection) {
     let keys = keys();
     let (ours, theirs) = tokio::join!(client.connect(server.local_addr(), &keys), server.accept());
     let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
@@ -62,6 +62,6 @@ pub async fn connected((client, server): &(Endpoint, Endpoint)) -> (Connection, 
 }
 
 /// Bytes that tell where they belong.
-pub fn content(seed: usize, len: usize) -> Vec<u8> {
+pub(crate) fn content(seed: usize, len: usize) -> Vec<u8> {
     (0..len).map(|at| ((at + seed) * 7 % 251) as u8).collect()
 }

@@ -3,9 +3,14 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+mod link;
+pub mod memory;
+pub mod seed;
+pub mod workload;
+
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BinaryHeap, VecDeque},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
@@ -14,6 +19,7 @@ use std::{
 use bytes::Bytes;
 use lowland_acnp::proto::{
     Ecn, Meta, Time,
+    close::Code,
     connection::{Config, Connection, Demand, Event},
     handshake::{ClientKeys, ServerKeys, StaticKey, TokenKey},
     listener::{Handle, Listener, Retry, Routed, ServerConfig},
@@ -21,91 +27,20 @@ use lowland_acnp::proto::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
+use link::Passed;
+pub use link::{Cross, Link};
+
 /// Milliseconds since 1970 when the world begins.
 pub const EPOCH_MS: u64 = 1_700_000_000_000;
 /// Datagrams that are sent together.
 const BATCH: usize = 16;
+/// Steps that the world takes at most while its clock stands still.
+const STEPS_AT_ONCE_MAX: u32 = 20_000;
 
-/// What one direction of the path does to datagrams.
-#[derive(Debug, Clone)]
-pub struct Link {
-    pub delay: Duration,
-    /// Each datagram is late by up to this much more.
-    pub jitter: Duration,
-    /// Probability that a datagram is lost.
-    pub loss: f64,
-    /// Once one is lost, so many in a row are.
-    pub burst: u32,
-    pub duplicate: f64,
-    pub corrupt: f64,
-    /// Bits a second; 0: no limit.
-    pub rate: u64,
-    /// Bytes that wait for the rate; more is dropped.
-    pub queue: u64,
-    /// Larger datagrams vanish.
-    pub mtu: usize,
-    /// Nothing passes in these spans.
-    pub blackouts: Vec<(Duration, Duration)>,
-    burst_left: u32,
-    free_at: Time,
-}
-
-impl Link {
-    pub fn new(delay_ms: u64) -> Self {
-        Self {
-            delay: Duration::from_millis(delay_ms),
-            jitter: Duration::ZERO,
-            loss: 0.0,
-            burst: 1,
-            duplicate: 0.0,
-            corrupt: 0.0,
-            rate: 0,
-            queue: 1 << 20,
-            mtu: 1500,
-            blackouts: Vec::new(),
-            burst_left: 0,
-            free_at: Time::ZERO,
-        }
-    }
-
-    pub fn loss(self, loss: f64) -> Self {
-        Self { loss, ..self }
-    }
-
-    fn loses(&mut self, now: Time, len: usize, rng: &mut ChaCha20Rng) -> bool {
-        let since = now.since(Time::ZERO);
-        if len > self.mtu || self.blackouts.iter().any(|(from, to)| (*from..*to).contains(&since)) {
-            return true;
-        }
-        if self.burst_left > 0 {
-            self.burst_left -= 1;
-            return true;
-        }
-        let begins = rng.random_bool(self.loss / f64::from(self.burst));
-        if begins {
-            self.burst_left = self.burst - 1;
-        }
-        begins
-    }
-
-    /// When a datagram arrives; `None`: never.
-    fn pass(&mut self, now: Time, len: usize, rng: &mut ChaCha20Rng) -> Option<Time> {
-        if self.loses(now, len, rng) {
-            return None;
-        }
-        let mut at = now;
-        if self.rate > 0 {
-            let waiting = self.free_at.since(now).as_secs_f64() * self.rate as f64 / 8.0;
-            if waiting > self.queue as f64 {
-                return None;
-            }
-            at = self.free_at.max(now) + Duration::from_secs_f64(len as f64 * 8.0 / self.rate as f64);
-            self.free_at = at;
-        }
-        let jitter = self.jitter.as_nanos() as u64;
-        let late = if jitter == 0 { 0 } else { rng.random_range(0..jitter) };
-        Some(at + self.delay + Duration::from_nanos(late))
-    }
+/// The newest connection that is established: an Initial that was changed on its way leaves one that never will be.
+pub fn established(connections: &mut BTreeMap<Handle, Connection>) -> Option<(Handle, &mut Connection)> {
+    let mut found = connections.iter_mut().rev().map(|(handle, connection)| (*handle, connection));
+    found.find(|(_, connection)| connection.is_established())
 }
 
 /// One end.
@@ -122,6 +57,18 @@ impl Host {
     /// Its only connection, or the newest.
     pub fn connection(&mut self) -> &mut Connection {
         self.connections.values_mut().next_back().expect("there is a connection")
+    }
+
+    /// Whether a connection ended that was established.
+    pub fn has_lost(&self) -> bool {
+        let lost = |(of, event): &(Handle, Event)| {
+            matches!(event, Event::Closed(_))
+                && self
+                    .events
+                    .iter()
+                    .any(|(other, event)| of == other && matches!(event, Event::Connected { .. }))
+        };
+        self.events.iter().any(lost)
     }
 
     pub fn has(&self, wanted: impl Fn(&Event) -> bool) -> bool {
@@ -229,6 +176,13 @@ pub struct World {
     flying: BinaryHeap<Reverse<Flying>>,
     order: u64,
     pub steps: u64,
+    /// When an application wants to do something.
+    pub wake: Option<Time>,
+    steps_at_once: u32,
+    /// From these times on the client's datagrams come from another address, as a NAT makes them.
+    pub rebinds: VecDeque<(Duration, SocketAddr)>,
+    /// Datagrams that were marked on their way.
+    pub marked: u64,
     /// What was sent, for those who want to repeat it: (from the client, bytes).
     pub tape: Option<Vec<(bool, Vec<u8>)>>,
 }
@@ -274,6 +228,10 @@ impl World {
             flying: BinaryHeap::new(),
             order: 0,
             steps: 0,
+            wake: None,
+            steps_at_once: 0,
+            rebinds: VecDeque::new(),
+            marked: 0,
             tape: None,
         }
     }
@@ -301,7 +259,15 @@ impl World {
         };
         let copies = 1 + usize::from(link.duplicate > 0.0 && self.rng.random_bool(link.duplicate));
         for _ in 0..copies {
-            let Some(at) = link.pass(self.now, datagram.len(), &mut self.rng) else { continue };
+            let Some(Passed { at, marked }) = link.pass(self.now, datagram.len(), &mut self.rng) else {
+                continue;
+            };
+            let ecn = if marked && ecn.is_some() {
+                self.marked += 1;
+                Some(Ecn::Ce)
+            } else {
+                ecn
+            };
             let mut datagram = datagram.clone();
             if link.corrupt > 0.0 && self.rng.random_bool(link.corrupt) {
                 let byte = self.rng.random_range(0..datagram.len());
@@ -323,17 +289,36 @@ impl World {
         }
     }
 
+    /// The clock goes on.
+    fn tick(&mut self, next: Time) {
+        self.steps_at_once = if next > self.now { 0 } else { self.steps_at_once + 1 };
+        assert!(
+            self.steps_at_once < STEPS_AT_ONCE_MAX,
+            "the world goes round and round at {} ms: timeouts {:?} {:?}, wake {:?}",
+            self.ms(),
+            self.client.timeout(),
+            self.server.timeout(),
+            self.wake,
+        );
+        self.now = self.now.max(next);
+        while self.rebinds.front().is_some_and(|(at, _)| Time::ZERO + *at <= self.now) {
+            self.client.address = self.rebinds.pop_front().expect("it was looked at").1;
+        }
+    }
+
     /// Goes on to the next thing that happens, if that is not after `end`; says whether there was any.
     fn step(&mut self, end: Time) -> bool {
         self.steps += 1;
         self.flush();
         let arrival = self.flying.peek().map(|Reverse(flying)| flying.at);
-        let next = [arrival, self.client.timeout(), self.server.timeout()].into_iter().flatten().min();
+        let rebind = self.rebinds.front().map(|(at, _)| Time::ZERO + *at);
+        let next = [arrival, rebind, self.wake, self.client.timeout(), self.server.timeout()];
+        let next = next.into_iter().flatten().min();
         let Some(next) = next.filter(|next| *next <= end) else {
             self.now = end;
             return false;
         };
-        self.now = self.now.max(next);
+        self.tick(next);
         while self.flying.peek().is_some_and(|Reverse(flying)| flying.at <= self.now) {
             let Reverse(Flying { to, from, ecn, datagram, .. }) =
                 self.flying.pop().expect("it was looked at");
@@ -371,6 +356,27 @@ impl World {
     /// Milliseconds since the world began.
     pub fn ms(&self) -> f64 {
         self.now.since(Time::ZERO).as_secs_f64() * 1000.0
+    }
+
+    /// Goes on until a workload is done; says whether it came to that.
+    pub fn work(&mut self, workload: &mut workload::Workload, limit: Duration) -> bool {
+        self.run(limit, |world| {
+            workload.drive(world);
+            workload.is_done() || world.is_broken()
+        });
+        workload.is_done()
+    }
+
+    /// Whether the connection ended.
+    pub fn is_broken(&self) -> bool {
+        self.client.is_closed() || self.server.has_lost()
+    }
+
+    /// The client closes; both ends must come to know, and nothing must stay behind.
+    pub fn close(&mut self, limit: Duration) -> bool {
+        let now = self.now;
+        self.client.connection().close(now, Code::NO_ERROR, Bytes::new());
+        self.run(limit, |world| world.client.listener.is_empty() && world.server.listener.is_empty())
     }
 
     /// Connects, and waits until both ends are.

@@ -23,6 +23,10 @@ use crate::proto::{
 
 /// Bytes that may be sent to an address that is not validated, for each received from it (ACNP-7).
 const AMPLIFICATION: u64 = 3;
+/// Bytes of a packet in which there is room for an ACK and more; smaller ones are not begun.
+const PACKET_USEFUL: usize = 160;
+/// Bytes of a packet with a challenge and nothing else: flags, id, number, frame, tag.
+const CHALLENGE_LEN_MAX: usize = 1 + 20 + 4 + 9 + 16;
 /// Challenges of the peer's that wait to be answered.
 const RESPONSES_MAX: usize = 8;
 /// Packets that are kept to recover others by, and how long.
@@ -149,9 +153,29 @@ impl Path {
         self.stats.bytes_sent += len as u64;
     }
 
-    /// Whether `len` bytes may go to its address (ACNP-7).
+    /// Bytes that may go to its address (ACNP-7).
+    const fn room(&self) -> u64 {
+        if self.validated { u64::MAX } else { (AMPLIFICATION * self.received).saturating_sub(self.sent) }
+    }
+
+    /// Whether `len` bytes may go to its address.
     pub(super) const fn may_send(&self, len: usize) -> bool {
-        self.validated || self.sent + len as u64 <= AMPLIFICATION * self.received
+        len as u64 <= self.room()
+    }
+
+    /// Whether a challenge may go there: the least that a peer sends from a new address lets it.
+    pub(super) const fn may_challenge(&self) -> bool {
+        self.may_send(CHALLENGE_LEN_MAX)
+    }
+
+    /// Whether a packet of some use may go there.
+    pub(super) const fn is_open(&self) -> bool {
+        self.may_send(PACKET_USEFUL)
+    }
+
+    /// Bytes of the next datagram with data or ACKs: what the path carries, as far as it may be sent to.
+    pub(super) fn segment(&self) -> usize {
+        usize::try_from(self.room()).unwrap_or(usize::MAX).min(self.mtu.current())
     }
 
     /// Takes another address, which has yet to show that it receives (ACNP-70).

@@ -29,10 +29,10 @@ impl Connection {
         }
     }
 
-    /// Bytes of a datagram with data: what is left of the path's once a repair of it fits too.
+    /// Bytes of a datagram with data: what is left of the path's once a repair of it fits too, as far as it may be sent to.
     pub(super) fn payload_max(&self, at: usize) -> usize {
         let path = &self.paths[at];
-        path.mtu.current() - if path.mending.is_some() { REPAIR_ROOM } else { 0 }
+        path.segment().min(path.mtu.current() - if path.mending.is_some() { REPAIR_ROOM } else { 0 })
     }
 
     /// Whether a repair may leave; if not yet, notes when to ask again.

@@ -76,11 +76,21 @@ pub(super) struct Connecting {
     pub(super) unopened: Vec<(Meta, Vec<u8>)>,
 }
 
+/// Most bytes of a Response's header: flags, version, two ids with their lengths, the message's length.
+const RESPONSE_HEADER_MAX: usize = 64;
+
 /// A server's handshake.
 #[derive(Debug)]
 pub(super) struct Accepting {
     pub(super) response: Vec<u8>,
     pub(super) repeat: Repeat,
+}
+
+impl Accepting {
+    /// Bytes that a datagram with the Response has at most, if nothing else goes with it.
+    pub(super) const fn datagram_len(&self) -> usize {
+        self.response.len() + RESPONSE_HEADER_MAX
+    }
 }
 
 /// A connection that was closed by this side (ACNP-74).

@@ -17,7 +17,7 @@ impl Connection {
                 earliest([Some(self.handshake_until), connecting.repeat.at, self.path_timeout()])
             }
             State::Accepting(accepting) => {
-                let repeat = accepting.repeat.at.filter(|_| self.paths[0].may_send(accepting.response.len()));
+                let repeat = accepting.repeat.at.filter(|_| self.paths[0].may_send(accepting.datagram_len()));
                 earliest([Some(self.handshake_until), repeat, self.path_timeout()])
             }
             State::Established => earliest([self.idle_at(), self.keep_alive_at(), self.path_timeout()]),
@@ -27,16 +27,23 @@ impl Connection {
     fn path_timeout(&self) -> Option<Time> {
         let connecting = matches!(self.state, State::Connecting(_));
         earliest(self.paths.iter().map(|path| {
-            let challenge = path.challenge.map(|challenge| challenge.at.min(challenge.until));
+            let given_up = path.challenge.map(|challenge| challenge.until);
+            let challenge = path.challenge.filter(|_| path.may_challenge()).map(|challenge| challenge.at);
+            if !path.is_open() {
+                // Nothing else can be done in time before something is heard (ACNP-7).
+                return earliest([challenge, given_up]);
+            }
             // What went with an Initial goes again with it.
-            let loss = path.flight.timeout().filter(|_| !connecting && path.may_send(1));
+            let loss = path.flight.timeout().filter(|_| !connecting);
+            let larger = path.mtu.timeout().filter(|_| path.validated);
             earliest([
                 loss,
                 path.acks.deadline(),
                 path.paced_until,
                 path.mend_at,
-                path.mtu.timeout(),
+                larger,
                 challenge,
+                given_up,
             ])
         }))
     }
@@ -53,8 +60,9 @@ impl Connection {
     }
 
     fn keep_alive_at(&self) -> Option<Time> {
-        // While an answer is waited for, the loss timer asks often enough.
-        self.config.keep_alive.filter(|_| self.asked_at.is_none()).map(|interval| self.last_heard + interval)
+        // While an answer is waited for, the loss timer asks often enough; and a PING that may not leave yet is not asked for again.
+        let asked = self.asked_at.is_some() || self.own.contains(&Own::Ping);
+        self.config.keep_alive.filter(|_| !asked).map(|interval| self.last_heard + interval)
     }
 
     /// The time that [`Self::poll_timeout`] gave has come.

@@ -56,7 +56,7 @@ impl Connection {
                 }
             }
             State::Accepting(accepting) => {
-                if accepting.repeat.is_due(now) && self.paths[0].may_send(accepting.response.len() + 64) {
+                if accepting.repeat.is_due(now) && self.paths[0].may_send(accepting.datagram_len()) {
                     self.transmit_response(now, out)
                 } else {
                     self.transmit_burst(now, 0, max_datagrams, out)
@@ -138,6 +138,9 @@ impl Connection {
             return self.transmit_alone(now, at, &Frame::PathResponse(data), (meta.remote, meta.local), out);
         }
         let path = &mut self.paths[at];
+        if !path.may_challenge() {
+            return None;
+        }
         let pto = path.flight.pto();
         let challenge = path.challenge.as_mut().filter(|challenge| challenge.at <= now)?;
         challenge.at = now + pto;
@@ -196,9 +199,12 @@ impl Connection {
         if self.keys.as_ref().is_some_and(|keys| keys.sending.worn()) {
             self.update_keys(now);
         }
+        (self.paths[at].paced_until, self.paths[at].mend_at) = (None, None);
+        if !self.paths[at].is_open() {
+            return None;
+        }
         let mut segment = self.payload_max(at);
         let mut datagrams = 0;
-        (self.paths[at].paced_until, self.paths[at].mend_at) = (None, None);
         while datagrams < max_datagrams && self.paths[at].may_send(out.len() + segment) {
             let Some(mut load) = self.load(now, at, segment) else { break };
             if load == Load::Nothing {

@@ -48,7 +48,7 @@ fn a_packet_is_lost_when_one_that_left_later_came_and_the_window_has_passed() {
     assert_eq!(recovery.next_timeout(), Some(at(127)));
     let mut out = Outcome::default();
     recovery.on_timeout(at(126), &mut out);
-    assert_eq!(numbers(&out.lost), []);
+    assert!(numbers(&out.lost).is_empty());
     recovery.on_timeout(at(127), &mut out);
     assert_eq!((numbers(&out.lost), out.losses.packets, recovery.in_flight()), (vec![2], 1, 6000));
     // The rest is probed for.
