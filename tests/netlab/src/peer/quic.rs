@@ -96,10 +96,14 @@ pub(super) async fn ask(
     ask: Ask,
     progress: Option<&Progress>,
 ) -> io::Result<Answer> {
+    let why = |error: io::Error| match connection.close_reason() {
+        Some(reason) => io::Error::new(error.kind(), reason.to_string()),
+        None => error,
+    };
     let (mut send, mut receive) = connection.open_bi().await?;
-    write_request(&mut send, ask).await?;
+    write_request(&mut send, ask).await.map_err(why)?;
     send.finish().map_err(io::Error::other)?;
-    read_answer(&mut receive, ask, progress).await
+    read_answer(&mut receive, ask, progress).await.map_err(why)
 }
 
 pub(super) async fn serve(
