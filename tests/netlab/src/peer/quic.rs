@@ -38,14 +38,18 @@ const REORDER_PACKETS: u32 = 100;
 fn transport(address: SocketAddr, congestion: Congestion, settings: &Settings) -> TransportConfig {
     let products = if settings.loses { STREAM_PRODUCTS } else { STREAM_PRODUCTS_CLEAN };
     let window = (products * settings.product_bytes()).max(WINDOW_BYTES_MIN) as u32;
+    let mtu = if address.is_ipv4() { MTU_BYTES } else { MTU_BYTES_V6 };
     let mut transport = TransportConfig::default();
+    // The path's MTU is known: nothing is to be searched for, and a run of losses is no black hole.
     transport
+        .min_mtu(mtu)
+        .initial_mtu(mtu)
+        .mtu_discovery_config(None)
         .stream_receive_window(VarInt::from_u32(window))
         .receive_window(VarInt::from_u32(window.saturating_mul(2).min(1 << 30)))
         .send_window(u64::from(window) * 2)
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
-        .initial_rtt(INITIAL_RTT)
-        .initial_mtu(if address.is_ipv4() { MTU_BYTES } else { MTU_BYTES_V6 });
+        .initial_rtt(INITIAL_RTT);
     if settings.reorders {
         transport.packet_threshold(REORDER_PACKETS);
     }
