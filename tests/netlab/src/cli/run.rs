@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    emulator::Family,
+    emulator::{Family, check_rights},
     path::parse_paths,
     report,
     runner::{Bench, Contestant, Kind, Plan, Progress, Record, Sizes, Task, builtin, described, run_all},
@@ -72,6 +72,7 @@ pub(super) struct Report {
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let plan = self.plan()?;
+        check_rights()?;
         fs::create_dir_all(&self.out).with_context(|| format!("cannot make {}", self.out.display()))?;
         let bench = self.bench(&plan)?;
         let mut lines = File::create(self.out.join("runs.jsonl")).context("cannot write runs.jsonl")?;

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::run::measure;
 use crate::{
-    emulator::Family,
+    emulator::{Family, check_rights},
     path::parse_paths,
     peer::PEERS,
     runner::{Bench, Plan, Sizes, Task, builtin},
@@ -30,6 +30,7 @@ pub(super) struct Smoke {}
 
 impl Smoke {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        check_rights()?;
         let tasks = JOBS.iter().map(|name| Task::named(name, &SIZES)).collect::<Result<_, _>>();
         let tasks = tasks.map_err(anyhow::Error::msg)?;
         let contestants = builtin("lowland acnp").into_iter().take(PEERS.len()).collect();
