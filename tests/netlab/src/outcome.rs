@@ -31,7 +31,7 @@ pub struct Outcome {
     /// Content received, in Mbit/s, from the dial on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub goodput_mbit: Option<f64>,
-    /// The same during the second half: of the content where its size is given, else of the time.
+    /// The same during the second half of the time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tail_mbit: Option<f64>,
     /// Content received.

@@ -15,7 +15,7 @@ pub(super) fn list() -> anyhow::Result<ExitCode> {
         println!("  {name:<12}{what}");
     }
     println!("\nContestants (--peers), and those of --contestant:");
-    for contestant in builtin("lowland") {
+    for contestant in builtin("lowland acnp") {
         println!("  {contestant}");
     }
     Ok(ExitCode::SUCCESS)

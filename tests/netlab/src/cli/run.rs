@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    emulator::Family,
+    emulator::{Family, check_rights},
     path::parse_paths,
     report,
     runner::{Bench, Contestant, Kind, Plan, Progress, Record, Sizes, Task, builtin, described, run_all},
@@ -33,9 +33,9 @@ pub(super) struct Run {
     /// {key}, {pub}, {mode}, {server1} filled in
     #[arg(long)]
     contestant: Vec<String>,
-    /// The project's command, for acnp and acnp-tunnel; by default the `lowland` beside this command
-    #[arg(long, env = "LOWLAND_BIN")]
-    lowland: Option<PathBuf>,
+    /// The command of acnp and acnp-tunnel; by default `lowland acnp`, of $LOWLAND_BIN or beside this command
+    #[arg(long)]
+    acnp: Option<String>,
     /// How many seeds
     #[arg(long, default_value_t = 3)]
     seeds: u64,
@@ -72,6 +72,7 @@ pub(super) struct Report {
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let plan = self.plan()?;
+        check_rights()?;
         fs::create_dir_all(&self.out).with_context(|| format!("cannot make {}", self.out.display()))?;
         let bench = self.bench(&plan)?;
         let mut lines = File::create(self.out.join("runs.jsonl")).context("cannot write runs.jsonl")?;
@@ -88,7 +89,7 @@ impl Run {
         };
         let tasks =
             words(&self.jobs).iter().map(|name| Task::named(name, &self.sizes)).collect::<Result<_, _>>();
-        let mut known = builtin(&self.lowland_command().display().to_string());
+        let mut known = builtin(&self.acnp_command());
         let more = self.contestant.iter().map(|text| described(text)).collect::<Result<Vec<_>, _>>();
         let more = more.map_err(anyhow::Error::msg)?;
         let mut wanted = words(&self.peers);
@@ -107,15 +108,17 @@ impl Run {
             plan.contestants.iter().any(|contestant| !own(contestant) && contestant.name.starts_with("acnp"));
         Ok(Bench {
             netlab: std::env::current_exe().context("where this command is")?,
-            keys: if acnp { Some(keys(&self.lowland_command(), &self.out)?) } else { None },
+            keys: if acnp { Some(keys(&self.acnp_command(), &self.out)?) } else { None },
             family: if self.ipv6 { Family::V6 } else { Family::V4 },
             late_max: Duration::from_micros(self.late_us),
         })
     }
 
-    fn lowland_command(&self) -> PathBuf {
+    fn acnp_command(&self) -> String {
+        let named = || std::env::var_os("LOWLAND_BIN").map(PathBuf::from);
         let beside = || Some(std::env::current_exe().ok()?.with_file_name("lowland"));
-        self.lowland.clone().or_else(beside).unwrap_or_else(|| PathBuf::from("lowland"))
+        let lowland = || named().or_else(beside).unwrap_or_else(|| PathBuf::from("lowland"));
+        self.acnp.clone().unwrap_or_else(|| format!("{} acnp", lowland().display()))
     }
 }
 
@@ -125,17 +128,21 @@ fn find(known: &[Contestant], name: &str) -> anyhow::Result<Contestant> {
     found.with_context(|| format!("no contestant `{name}`; there are {}", names.join(", ")))
 }
 
-/// A fresh key pair, made by the project's command.
-fn keys(lowland: &Path, out: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+/// A fresh key pair, made by `acnp`.
+fn keys(acnp: &str, out: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let (key, public) = (out.join("server.key"), out.join("server.key.pub"));
     for file in [&key, &public] {
         let _ = fs::remove_file(file);
     }
-    let made = Command::new(lowland).args(["acnp", "keygen", "--out"]).arg(&key).output();
+    let mut words = acnp.split_whitespace();
+    let made = Command::new(words.next().unwrap_or_default())
+        .args(words)
+        .args(["keygen", "--out"])
+        .arg(&key)
+        .output();
     let lacking = || {
         format!(
-            "{} is to make a key: build it (cargo build --release -p lowland), or name another by --lowland",
-            lowland.display()
+            "`{acnp} keygen` makes no key: build it (cargo build --release -p lowland), or name another by --acnp"
         )
     };
     let output = made.with_context(lacking)?;

@@ -6,20 +6,20 @@ use anyhow::Context;
 
 use super::run::measure;
 use crate::{
-    emulator::Family,
+    emulator::{Family, check_rights},
     path::parse_paths,
     peer::PEERS,
     runner::{Bench, Plan, Sizes, Task, builtin},
 };
 
-/// A lossy path that is quickly crossed, two lines, and none.
+/// A lossy path that is quickly crossed.
 const PATHS: &str = "rtt=20ms:rate=100:loss=1%";
 
 /// What each peer does.
 const JOBS: [&str; 3] = ["rpc", "bulk", "cold"];
 
 const SIZES: Sizes =
-    Sizes { rate: 50.0, rpc_secs: 0.5, connections: 1, bulk_bytes: 1_000_000, bulk_secs: 0.5, cold_count: 3 };
+    Sizes { rate: 50.0, rpc_secs: 0.5, connections: 1, bulk_bytes: 1_000_000, bulk_secs: 0.5, cold_runs: 3 };
 
 /// A lateness that no run is disturbed by: the machine may be busy.
 const LATE_MAX: Duration = Duration::from_secs(60);
@@ -30,9 +30,10 @@ pub(super) struct Smoke {}
 
 impl Smoke {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        check_rights()?;
         let tasks = JOBS.iter().map(|name| Task::named(name, &SIZES)).collect::<Result<_, _>>();
         let tasks = tasks.map_err(anyhow::Error::msg)?;
-        let contestants = builtin("lowland").into_iter().take(PEERS.len()).collect();
+        let contestants = builtin("lowland acnp").into_iter().take(PEERS.len()).collect();
         let plan = Plan { paths: parse_paths(PATHS)?, tasks, contestants, seeds: vec![1], repeats: 0 };
         let netlab = std::env::current_exe().context("where this command is")?;
         let bench = Bench { netlab, keys: None, family: Family::V4, late_max: LATE_MAX };

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use addresses::{Family, client_address, server_address};
 pub use namespace::Namespace;
-pub use setup::Error;
+pub use setup::{Error, check_rights};
 
 use crate::{model::Tally, path::Path};
 pub use lateness::Lateness;
@@ -59,7 +59,7 @@ impl Emulator {
     /// # Errors
     /// What the system refused, and what it would take.
     pub fn open(path: &Path, family: Family, seed: u64) -> Result<Self, Error> {
-        setup::check_rights()?;
+        check_rights()?;
         let client = Arc::new(Namespace::fresh().map_err(Error::of("open a network namespace"))?);
         if path.is_loopback() {
             setup::loopback(&client)?;

@@ -39,11 +39,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.why)
-    }
-}
+// The cause is part of the text.
+impl std::error::Error for Error {}
 
 impl Error {
     pub(super) fn of(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
@@ -53,7 +50,10 @@ impl Error {
 }
 
 /// Refuses early what would fail on the way.
-pub(super) fn check_rights() -> Result<(), Error> {
+///
+/// # Errors
+/// This process may not make namespaces and devices.
+pub fn check_rights() -> Result<(), Error> {
     // SAFETY: takes nothing, cannot fail.
     if unsafe { libc::geteuid() } != 0 {
         let why = io::Error::new(io::ErrorKind::PermissionDenied, "not root");

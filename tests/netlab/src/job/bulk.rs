@@ -30,7 +30,7 @@ async fn fetch(load: &Load, connection: &Connection, start: Instant) -> Outcome 
     let progress = Arc::new(Progress::default());
     let bytes = if load.secs.is_some() { ENDLESS_BYTES } else { load.bytes.max(1) };
     let ask = Ask { request: REQUEST_BYTES_MIN, response: bytes, seed: 1 };
-    let until = start + Duration::from_secs_f64(load.secs.unwrap_or(load.patience_secs));
+    let until = start + Duration::from_secs_f64(load.secs.unwrap_or(load.give_up_secs));
     let left = until.saturating_duration_since(Instant::now());
     let answer = timeout(left, connection.ask(ask, Some(Arc::clone(&progress)))).await;
     let end = Instant::now();
@@ -43,16 +43,12 @@ async fn fetch(load: &Load, connection: &Connection, start: Instant) -> Outcome 
         Ok(Err(error)) => (false, true, Some(error.to_string())),
         Err(_) => (false, true, None),
     };
-    let halfway = match load.secs {
-        Some(secs) => Halfway::Time(start + Duration::from_secs_f64(secs / 2.0)),
-        None => Halfway::Bytes(bytes / 2),
-    };
     let secs = (end - start).as_secs_f64();
     // The verdict's byte is part of the answer, but not of the progress.
     let received = progress.bytes() + u64::from(told);
     Outcome {
         goodput_mbit: Some(received as f64 * 8.0 / 1e6 / secs),
-        tail_mbit: tail_mbit(&progress.samples(), halfway, received, end),
+        tail_mbit: tail_mbit(&progress.samples(), start, received, end),
         bytes: Some(received),
         secs: Some(secs),
         complete: Some(complete),
@@ -63,17 +59,10 @@ async fn fetch(load: &Load, connection: &Connection, start: Instant) -> Outcome 
     }
 }
 
-enum Halfway {
-    Bytes(u64),
-    Time(Instant),
-}
-
-/// Mbit/s from halfway on.
-fn tail_mbit(samples: &[(Instant, u64)], halfway: Halfway, bytes: u64, end: Instant) -> Option<f64> {
-    let (at, before) = *samples.iter().find(|(at, so_far)| match halfway {
-        Halfway::Bytes(half) => *so_far >= half,
-        Halfway::Time(half) => *at >= half,
-    })?;
+/// Mbit/s in the second half of the time.
+fn tail_mbit(samples: &[(Instant, u64)], start: Instant, bytes: u64, end: Instant) -> Option<f64> {
+    let half = start + (end - start) / 2;
+    let (at, before) = *samples.iter().find(|(at, _)| *at >= half)?;
     let secs = (end - at).as_secs_f64();
     (secs > 0.0).then(|| (bytes - before) as f64 * 8.0 / 1e6 / secs)
 }
@@ -83,12 +72,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_is_what_came_after_halfway() {
+    fn the_tail_is_what_came_in_the_second_half_of_the_time() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let samples = [(at(1000), 100_000), (at(2000), 500_000), (at(3000), 900_000)];
-        let half = |halfway| tail_mbit(&samples, halfway, 1_000_000, at(4000)).expect("a figure");
-        assert!((half(Halfway::Bytes(500_000)) - 2.0).abs() < 1e-9);
-        assert!((half(Halfway::Time(at(2500))) - 0.8).abs() < 1e-9);
+        let tail = tail_mbit(&samples, start, 1_000_000, at(4000)).expect("a figure");
+        assert!((tail - 2.0).abs() < 1e-9);
+        assert_eq!(tail_mbit(&samples, start, 1_000_000, at(9000)), None);
     }
 }

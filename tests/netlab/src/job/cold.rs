@@ -7,16 +7,19 @@ use std::{
 
 use tokio::time::timeout;
 
-use super::{Fresh, rpc::with_times};
+use super::{Fresh, KIB, rpc::with_times};
 use crate::{outcome::Outcome, peer::Dialer, wire::Ask};
 
 /// How long the connection that fetches a ticket stays after its answer: the ticket is sent about then.
 const TICKET_WAIT: Duration = Duration::from_millis(50);
 
 pub(super) async fn run(fresh: &Fresh, dialer: &Dialer) -> io::Result<Outcome> {
-    let patience = Duration::from_secs_f64(fresh.patience_secs);
-    let ask =
-        |number: u32| Ask { request: fresh.request, response: fresh.response, seed: u64::from(number) + 1 };
+    let patience = Duration::from_secs_f64(fresh.give_up_secs);
+    let ask = |number: u32| Ask {
+        request: fresh.request_bytes,
+        response: fresh.response_kib * KIB,
+        seed: u64::from(number) + 1,
+    };
     if fresh.early {
         let first = dialer.dial(false).await?;
         first.ask(ask(0), None).await?;
@@ -24,7 +27,7 @@ pub(super) async fn run(fresh: &Fresh, dialer: &Dialer) -> io::Result<Outcome> {
         first.close();
     }
     let (mut times, mut lost, mut bad) = (Vec::new(), 0, 0);
-    for number in 0..fresh.count {
+    for number in 0..fresh.runs {
         match timeout(patience, once(dialer, ask(number), fresh.early)).await {
             Ok(Ok((ms, content_ok))) => {
                 times.push(ms);
@@ -35,12 +38,11 @@ pub(super) async fn run(fresh: &Fresh, dialer: &Dialer) -> io::Result<Outcome> {
         }
     }
     let ok = times.len() as u64;
-    let each = u64::from(fresh.request) + fresh.response;
     let outcome = Outcome {
         ok: Some(ok),
         lost: Some(lost),
         bad_content: Some(bad),
-        content_bytes: Some(u64::from(fresh.count) * each),
+        content_bytes: Some(u64::from(fresh.runs) * fresh.content()),
         ..Outcome::default()
     };
     Ok(with_times(times, outcome))

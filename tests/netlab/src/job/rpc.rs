@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{task::JoinSet, time::timeout};
 
-use super::{Calls, pace};
+use super::{Calls, KIB, load::Beside, pace};
 use crate::{
     outcome::{Outcome, quantile},
     peer::{Connection, Dialer},
@@ -59,24 +59,31 @@ impl Pool {
 
 pub(super) async fn run(calls: &Calls, dialer: &Dialer) -> io::Result<Outcome> {
     let pool = Pool::dial(dialer, calls.connections).await?;
+    let beside = if calls.beside_bulk { Some(Beside::start(dialer, &pool).await?) } else { None };
     let outcome = measure(calls, &pool).await;
     pool.close();
-    Ok(outcome)
+    Ok(match beside {
+        Some(beside) => beside.stop(outcome),
+        None => outcome,
+    })
 }
 
 /// Makes the calls over `pool`: first those that warm up, then those that count.
-pub(super) async fn measure(calls: &Calls, pool: &Pool) -> Outcome {
+async fn measure(calls: &Calls, pool: &Pool) -> Outcome {
     let every = Duration::from_secs_f64(1.0 / calls.rate);
-    let warm = (calls.warm_secs * calls.rate).round() as u32;
     let counted = (calls.secs * calls.rate).round() as u32;
-    let patience = Duration::from_secs_f64(calls.patience_secs);
-    let mut ticks = pace::ticks(Instant::now() + every, every, warm + counted);
+    let patience = Duration::from_secs_f64(calls.give_up_secs);
+    let mut ticks = pace::ticks(Instant::now() + every, every, calls.warm_up + counted);
     let mut under_way = JoinSet::new();
     let mut number = 0u32;
     while let Some(scheduled) = ticks.recv().await {
         let (connection, busy) = pool.least_busy();
-        let ask = Ask { request: calls.request, response: calls.response, seed: u64::from(number) + 1 };
-        let counts = number >= warm;
+        let ask = Ask {
+            request: calls.request_bytes,
+            response: calls.response_kib * KIB,
+            seed: u64::from(number) + 1,
+        };
+        let counts = number >= calls.warm_up;
         busy.fetch_add(1, Ordering::Relaxed);
         under_way.spawn(async move {
             let fate = call(connection, ask, scheduled, patience).await;
@@ -87,8 +94,7 @@ pub(super) async fn measure(calls: &Calls, pool: &Pool) -> Outcome {
     }
     let fates = under_way.join_all().await;
     let mut outcome = summary(fates.into_iter().filter(|(counts, _)| *counts).map(|(_, fate)| fate));
-    let each = u64::from(calls.request) + calls.response;
-    outcome.content_bytes = Some(u64::from(number) * each);
+    outcome.content_bytes = Some(u64::from(number) * calls.content());
     outcome
 }
 

@@ -102,7 +102,8 @@ impl Path {
 
     /// Bits a second towards the client at the start, all lines together; `None` where there is no bound.
     pub fn capacity(&self) -> Option<u64> {
-        self.lines.iter().map(|line| line.down.first_rate()).sum()
+        let rates = self.lines.iter().map(|line| line.down.first_rate());
+        rates.reduce(|sum, rate| Some(sum? + rate?)).flatten()
     }
 
     /// What a call takes at the least: the time both ways, and that of its bits at the path's rate.
@@ -115,7 +116,8 @@ impl Path {
 
     /// Mean bits a second towards the client during `span` after the start, as the rate steps; `None` is without bound.
     pub fn mean_capacity(&self, span: Duration) -> Option<f64> {
-        self.lines.iter().map(|line| line.down.mean_rate(span)).sum()
+        let rates = self.lines.iter().map(|line| line.down.mean_rate(span));
+        rates.reduce(|sum, rate| Some(sum? + rate?)).flatten()
     }
 }
 
@@ -171,6 +173,14 @@ mod tests {
         let path = parse_path("rate=100:rate@2s=50").expect("a path");
         assert_eq!(path.mean_capacity(Duration::from_secs(4)), Some(75e6));
         assert_eq!(path.mean_capacity(Duration::from_secs(1)), Some(100e6));
+    }
+
+    #[test]
+    fn a_path_without_a_bound_has_no_capacity() {
+        for text in ["loopback", "rtt=10ms", "rate=10+rtt=10ms"] {
+            let path = parse_path(text).expect("a path");
+            assert_eq!((path.capacity(), path.mean_capacity(Duration::from_secs(1))), (None, None), "{text}");
+        }
     }
 
     #[test]

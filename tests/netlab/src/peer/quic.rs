@@ -26,8 +26,9 @@ const STREAMS_MAX: u32 = 4096;
 const STREAM_PRODUCTS: f64 = 4.0;
 const STREAM_PRODUCTS_CLEAN: f64 = 1.2;
 
-/// Bytes of a stream's window at the least.
+/// Bytes of a stream's window at the least and at the most.
 const WINDOW_BYTES_MIN: f64 = 512.0 * 1024.0;
+const WINDOW_BYTES_MAX: f64 = 32.0 * 1024.0 * 1024.0;
 
 /// Round trip assumed before there is a sample.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
@@ -37,15 +38,19 @@ const REORDER_PACKETS: u32 = 100;
 
 fn transport(address: SocketAddr, congestion: Congestion, settings: &Settings) -> TransportConfig {
     let products = if settings.loses { STREAM_PRODUCTS } else { STREAM_PRODUCTS_CLEAN };
-    let window = (products * settings.product_bytes()).max(WINDOW_BYTES_MIN) as u32;
+    let window = (products * settings.product_bytes()).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX) as u32;
+    let mtu = if address.is_ipv4() { MTU_BYTES } else { MTU_BYTES_V6 };
     let mut transport = TransportConfig::default();
+    // The path's MTU is known: nothing is to be searched for, and a run of losses is no black hole.
     transport
+        .min_mtu(mtu)
+        .initial_mtu(mtu)
+        .mtu_discovery_config(None)
         .stream_receive_window(VarInt::from_u32(window))
-        .receive_window(VarInt::from_u32(window.saturating_mul(2).min(1 << 30)))
+        .receive_window(VarInt::from_u32(window * 2))
         .send_window(u64::from(window) * 2)
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
-        .initial_rtt(INITIAL_RTT)
-        .initial_mtu(if address.is_ipv4() { MTU_BYTES } else { MTU_BYTES_V6 });
+        .initial_rtt(INITIAL_RTT);
     if settings.reorders {
         transport.packet_threshold(REORDER_PACKETS);
     }
@@ -96,10 +101,14 @@ pub(super) async fn ask(
     ask: Ask,
     progress: Option<&Progress>,
 ) -> io::Result<Answer> {
+    let why = |error: io::Error| match connection.close_reason() {
+        Some(reason) => io::Error::new(error.kind(), reason.to_string()),
+        None => error,
+    };
     let (mut send, mut receive) = connection.open_bi().await?;
-    write_request(&mut send, ask).await?;
+    write_request(&mut send, ask).await.map_err(why)?;
     send.finish().map_err(io::Error::other)?;
-    read_answer(&mut receive, ask, progress).await
+    read_answer(&mut receive, ask, progress).await.map_err(why)
 }
 
 pub(super) async fn serve(

@@ -77,30 +77,30 @@ impl fmt::Display for Contestant {
     }
 }
 
-/// The contestants that need no description: the peers, and ACNP as a measuring command and as a tunnel by the project's
-/// command, whose path is `lowland`.
-pub fn builtin(lowland: &str) -> Vec<Contestant> {
+/// The contestants that need no description: the peers, and ACNP as a measuring command and as a tunnel; `acnp` is the
+/// command line that its subcommands are added to, such as `lowland acnp`.
+pub fn builtin(acnp: &str) -> Vec<Contestant> {
     let peers =
         PEERS.iter().map(|(name, peer)| Contestant { name: (*name).to_owned(), kind: Kind::Peer(*peer) });
     let command = |name: &str, server: &str, client: &str| Contestant {
         name: name.to_owned(),
         kind: Kind::Command {
-            server: Template::new(&format!("{lowland} {server}")),
-            client: Template::new(&format!("{lowland} {client}")),
+            server: Template::new(&format!("{acnp} {server}")),
+            client: Template::new(&format!("{acnp} {client}")),
         },
     };
     let tunnel = |name: &str, serve: &str, connect: &str| Contestant {
         name: name.to_owned(),
         kind: Kind::Tunnel {
-            serve: Template::new(&format!("{lowland} {serve}")),
-            connect: Template::new(&format!("{lowland} {connect}")),
+            serve: Template::new(&format!("{acnp} {serve}")),
+            connect: Template::new(&format!("{acnp} {connect}")),
             inner: Congestion::Cubic,
         },
     };
-    let serve = "acnp serve --listen {server} --to {to} --key {key}";
-    let connect = "acnp connect --listen {local} --peer {server} --server-key {pub} --mode auto";
-    let server = "acnp perf server --listen {server} --key {key}";
-    let client = "acnp perf client --peer {server} --server-key {pub}";
+    let serve = "serve --listen {server} --to {to} --key {key}";
+    let connect = "connect --listen {local} --peer {server} --server-key {pub} --mode auto";
+    let server = "perf server --listen {server} --key {key}";
+    let client = "perf client --peer {server} --server-key {pub}";
     peers
         .chain([
             command("acnp", server, &format!("{client} {{job}}")),

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     emulator::{Emulator, Family, Namespace, server_address},
+    job::Job,
     outcome::Outcome,
     path::Path,
     peer::{Congestion, Peer, Settings},
@@ -80,7 +81,8 @@ pub fn run_once(
     cast.near.append(&mut clients);
     let (cpu_client_s, cpu_server_s) = (cost(&mut cast.near), cost(&mut cast.far));
     let report = emulator.close().context("the emulator stopped")?;
-    let outcome = together(&outcomes);
+    let mut outcome = together(&outcomes);
+    outcome.content_bytes = outcome.content_bytes.or_else(|| task.job.content_bytes(&outcome));
     let shares: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.goodput_mbit).collect();
     let content = outcome.content_bytes.or(outcome.bytes).filter(|bytes| *bytes > 0);
     Ok(Record {
@@ -154,6 +156,9 @@ impl Stage<'_> {
     fn own_client(&self, peer: Peer, to: SocketAddr) -> Vec<String> {
         let mut words = self.own("client", peer, &format!("--to={to}"));
         words.extend(self.task.job.arguments());
+        if let Job::Rpc(calls) = &self.task.job {
+            words.push(format!("--connections={}", calls.connections));
+        }
         words
     }
 

@@ -4,8 +4,12 @@ use std::fmt;
 
 use crate::job::{Calls, Fresh, Job, Load};
 
-/// Bytes of a large answer to a call.
-const LARGE_RESPONSE: u64 = 64 * 1024;
+/// KiB of answers, small and large.
+const SMALL_KIB: u64 = 4;
+const LARGE_KIB: u64 = 64;
+
+/// Seconds of calls before those that are measured.
+const WARM_UP_SECS: f64 = 2.0;
 
 /// A task, by the names of the command line.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +44,7 @@ pub struct Sizes {
     pub bulk_secs: f64,
     /// Connections of a cold task
     #[arg(long, default_value_t = 20)]
-    pub cold_count: u32,
+    pub cold_runs: u32,
 }
 
 /// Task names and what they are.
@@ -62,25 +66,28 @@ impl Task {
     /// # Errors
     /// That there is none, and which there are.
     pub fn named(name: &str, sizes: &Sizes) -> Result<Self, String> {
-        let calls = |response| Calls {
-            response,
-            rate: sizes.rate,
-            secs: sizes.rpc_secs,
-            connections: sizes.connections,
-            ..Calls::default()
+        let calls = |response_kib, beside_bulk| {
+            Job::Rpc(Calls {
+                response_kib,
+                beside_bulk,
+                rate: sizes.rate,
+                secs: sizes.rpc_secs,
+                connections: sizes.connections,
+                warm_up: (sizes.rate * WARM_UP_SECS) as u32,
+                ..Calls::default()
+            })
         };
-        let small = Calls::default().response;
         let timed = Job::Bulk(Load { secs: Some(sizes.bulk_secs), ..Load::default() });
         let flows = name.strip_prefix("flows").and_then(|count| count.parse().ok());
-        let fresh = |early| Fresh { count: sizes.cold_count, early, ..Fresh::default() };
+        let fresh = |early| Job::Cold(Fresh { runs: sizes.cold_runs, early, ..Fresh::default() });
         let (job, clients, rival) = match (name, flows) {
-            ("rpc", _) => (Job::Rpc(calls(small)), 1, false),
-            ("rpc64k", _) => (Job::Rpc(calls(LARGE_RESPONSE)), 1, false),
+            ("rpc", _) => (calls(SMALL_KIB, false), 1, false),
+            ("rpc64k", _) => (calls(LARGE_KIB, false), 1, false),
             ("bulk", _) => (Job::Bulk(Load { bytes: sizes.bulk_bytes, ..Load::default() }), 1, false),
             ("bulk-time", _) => (timed, 1, false),
-            ("cold", _) => (Job::Cold(fresh(false)), 1, false),
-            ("cold-early", _) => (Job::Cold(fresh(true)), 1, false),
-            ("mixed", _) => (Job::Mixed(calls(small)), 1, false),
+            ("cold", _) => (fresh(false), 1, false),
+            ("cold-early", _) => (fresh(true), 1, false),
+            ("mixed", _) => (calls(SMALL_KIB, true), 1, false),
             ("fair", _) => (timed, 1, true),
             (_, Some(count @ 1..=64)) => (timed, count, false),
             _ => {
@@ -94,8 +101,8 @@ impl Task {
     /// Sizes of the calls, if it makes any.
     pub fn call(&self) -> Option<(u64, u64)> {
         match &self.job {
-            Job::Rpc(calls) | Job::Mixed(calls) => Some((calls.request.into(), calls.response)),
-            Job::Cold(fresh) => Some((fresh.request.into(), 1)),
+            Job::Rpc(calls) => Some((calls.request_bytes.into(), calls.response_kib * 1024)),
+            Job::Cold(fresh) => Some((fresh.request_bytes.into(), 1)),
             Job::Bulk(_) => None,
         }
     }
@@ -117,7 +124,7 @@ mod tests {
     use super::*;
 
     fn sizes() -> Sizes {
-        Sizes { rate: 50.0, rpc_secs: 1.0, connections: 16, bulk_bytes: 1000, bulk_secs: 1.0, cold_count: 2 }
+        Sizes { rate: 50.0, rpc_secs: 1.0, connections: 16, bulk_bytes: 1000, bulk_secs: 1.0, cold_runs: 2 }
     }
 
     #[test]
