@@ -15,14 +15,7 @@ impl Decision {
     /// A decision of one event, made when its aggregate's last sequence was `last` (0: the aggregate is new).
     #[must_use]
     pub fn one(draft: Draft, last: u64) -> Self {
-        Self::default().and(draft, last)
-    }
-
-    /// Adds the first event of another aggregate.
-    #[must_use]
-    pub fn and(mut self, draft: Draft, last: u64) -> Self {
-        self.events.push((draft, Some(last)));
-        self
+        Self { events: vec![(draft, Some(last))] }
     }
 
     /// Adds a further event of an aggregate that this decision already guards.
