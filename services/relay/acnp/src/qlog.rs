@@ -121,7 +121,8 @@ fn describe(event: &Observed) -> (&'static str, Value) {
         Observed::Closed { code } => {
             ("connectivity:connection_closed", json!({ "connection_code": code.map(|code| code.0) }))
         }
-        #[allow(unreachable_patterns, reason = "an observer may learn of more than a log has words for")]
-        _ => ("acnp:event", json!({ "text": format!("{event:?}") })),
+        Observed::PacketRecovered { path, number } => {
+            ("acnp:packet_recovered", json!({ "header": packet("1RTT", Some(*number), Some(path.0)) }))
+        }
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     proto::{
-        Ecn, Meta, Time, Transmit,
+        Meta, Time, Transmit,
         close::Code,
         connection::Demand,
         listener::{Handle, Routed},
@@ -124,7 +124,7 @@ impl Driver {
         let mut inbox = std::mem::take(&mut self.inbox);
         for received in inbox.received() {
             let Received { remote, local, ecn, .. } = received;
-            let meta = Meta { remote, local, ecn: ecn.map(mark_in) };
+            let meta = Meta { remote, local, ecn };
             received.datagrams().for_each(|datagram| self.take(now, &meta, datagram));
         }
         self.inbox = inbox;
@@ -364,19 +364,11 @@ fn serve(hub: &Hub, cell: &Cell, state: &mut State) -> bool {
     drained
 }
 
-fn mark_in(mark: wire::Ecn) -> Ecn {
-    match mark {
-        wire::Ecn::Ect0 => Ecn::Ect0,
-        wire::Ecn::Ect1 => Ecn::Ect1,
-        wire::Ecn::Ce => Ecn::Ce,
-    }
-}
-
 fn outgoing<'a>(transmit: &Transmit, contents: &'a [u8]) -> wire::Transmit<'a> {
     wire::Transmit {
         destination: transmit.remote,
         source: transmit.local,
-        ecn: transmit.ecn.and_then(|mark| wire::Ecn::from_bits(mark as u8)),
+        ecn: transmit.ecn,
         contents,
         segment_size: transmit.segment_size,
     }

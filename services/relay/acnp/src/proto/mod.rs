@@ -13,7 +13,6 @@ pub mod listener;
 pub mod observe;
 pub mod packet;
 mod path_id;
-pub mod ranges;
 pub mod recovery;
 pub mod stream;
 mod stream_id;

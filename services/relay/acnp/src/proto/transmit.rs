@@ -14,6 +14,25 @@ pub enum Ecn {
     Ce = 0b11,
 }
 
+impl Ecn {
+    /// Reads the two low bits of a type-of-service or traffic-class octet.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Option<Self> {
+        match bits & 0b11 {
+            0b01 => Some(Self::Ect1),
+            0b10 => Some(Self::Ect0),
+            0b11 => Some(Self::Ce),
+            _ => None,
+        }
+    }
+
+    /// The two bits of a mark, zero for none.
+    #[must_use]
+    pub fn bits(mark: Option<Self>) -> u8 {
+        mark.map_or(0, |mark| mark as u8)
+    }
+}
+
 /// Datagrams to be sent, whose bytes lie in the buffer that was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transmit {

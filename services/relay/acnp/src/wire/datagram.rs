@@ -2,34 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// The two congestion bits of the IP header (RFC 3168 section 5); a packet without a mark is `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Ecn {
-    /// ECN-capable, code point ECT(1).
-    Ect1 = 0b01,
-    /// ECN-capable, code point ECT(0).
-    Ect0 = 0b10,
-    /// Congestion experienced.
-    Ce = 0b11,
-}
-
-impl Ecn {
-    /// Reads the two low bits of a type-of-service or traffic-class octet.
-    pub fn from_bits(bits: u8) -> Option<Ecn> {
-        match bits & 0b11 {
-            0b01 => Some(Ecn::Ect1),
-            0b10 => Some(Ecn::Ect0),
-            0b11 => Some(Ecn::Ce),
-            _ => None,
-        }
-    }
-
-    /// The two bits of a mark, zero for none.
-    pub fn bits(mark: Option<Ecn>) -> u8 {
-        mark.map_or(0, |mark| mark as u8)
-    }
-}
+use crate::proto::Ecn;
 
 /// Bytes to be sent: one datagram, or several of one size to one destination.
 #[derive(Debug, Clone, Copy)]

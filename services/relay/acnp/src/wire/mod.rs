@@ -25,8 +25,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+pub use crate::proto::Ecn;
 pub use counts::Counts;
-pub use datagram::{Ecn, Received, Transmit};
+pub use datagram::{Received, Transmit};
 pub use error::SendError;
 pub use inbox::{INBOX_SLOTS, Inbox};
 pub use outbox::{Failure, Outbox};

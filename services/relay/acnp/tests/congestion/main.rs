@@ -10,7 +10,7 @@ use flow::Flow;
 use link::{Bursts, Path};
 use lowland_acnp::proto::{
     Time,
-    congestion::{Controller, Cubic, HighBandwidth, LOSS_CEILING, LowLatency},
+    congestion::{Controller, Cubic, LOSS_CEILING, Model},
 };
 use sim::{Summary, run};
 
@@ -41,11 +41,11 @@ fn path(mbit: u64, rtt: u64, loss: f64) -> Path {
 }
 
 fn high() -> Box<dyn Controller> {
-    Box::new(HighBandwidth::new(ms(100), LOSS_CEILING))
+    Box::new(Model::high_bandwidth(ms(100), LOSS_CEILING))
 }
 
 fn low() -> Box<dyn Controller> {
-    Box::new(LowLatency::new(ms(100), None))
+    Box::new(Model::low_latency(ms(100), None))
 }
 
 fn cubic() -> Box<dyn Controller> {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AckSample, Controller, LossSample, WINDOW_INITIAL, model::Model, style::Style};
-use crate::proto::{Time, recovery::Spurious};
+use super::{WINDOW_INITIAL, model::Model, style::Style};
 
 /// Bytes that may be under way at first, however much was under way before.
 const INITIAL_MAX: u64 = 1 << 20;
@@ -17,14 +16,10 @@ pub struct Estimate {
     pub rtt: Duration,
 }
 
-/// Model-based control that bears little queueing, starts from what was known of the path, and is not impressed by random loss.
-#[derive(Debug, Clone)]
-pub struct LowLatency(Model);
-
-impl LowLatency {
-    /// A path whose round trip is guessed, and what was known of it.
+impl Model {
+    /// Little queueing, a start from what was known of the path, and no heed of random loss. For a path whose round trip is guessed.
     #[must_use]
-    pub fn new(rtt: Duration, known: Option<Estimate>) -> Self {
+    pub fn low_latency(rtt: Duration, known: Option<Estimate>) -> Self {
         let style = Style {
             probe_gain: 1.125,
             window_gain: 1.5,
@@ -34,60 +29,25 @@ impl LowLatency {
             loss_ceiling: super::high_bandwidth::LOSS_CEILING,
         };
         let Some(known) = known else {
-            return Self(Model::new(style, WINDOW_INITIAL, super::rate_of(2 * WINDOW_INITIAL, rtt), rtt));
+            return Self::new(style, WINDOW_INITIAL, super::rate_of(2 * WINDOW_INITIAL, rtt), rtt);
         };
         let window = super::bytes_in(known.rate, known.rtt).clamp(WINDOW_INITIAL, INITIAL_MAX);
-        Self(Model::new(style, window, known.rate, known.rtt))
-    }
-}
-
-impl Controller for LowLatency {
-    fn on_sent(&mut self, now: Time, bytes: u64, _in_flight: u64) {
-        self.0.on_sent(now, bytes);
-    }
-
-    fn on_ack(&mut self, ack: &AckSample) {
-        self.0.on_ack(ack);
-    }
-
-    fn on_loss(&mut self, loss: &LossSample) {
-        self.0.on_loss(loss);
-    }
-
-    fn on_spurious(&mut self, _now: Time, spurious: &Spurious) {
-        self.0.on_spurious(spurious);
-    }
-
-    fn on_persistent(&mut self, now: Time) {
-        self.0.on_persistent(now);
-    }
-
-    fn window(&self) -> u64 {
-        self.0.window()
-    }
-
-    fn pacing_rate(&self) -> Option<u64> {
-        Some(self.0.pacing_rate())
-    }
-
-    fn estimate(&self) -> Option<Estimate> {
-        self.0.estimate()
-    }
-
-    fn state(&self) -> &'static str {
-        self.0.state()
+        Self::new(style, window, known.rate, known.rtt)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::congestion::{DATAGRAM, Pacer};
+    use crate::proto::{
+        Time,
+        congestion::{Controller, DATAGRAM, Pacer},
+    };
 
     #[test]
     fn the_first_flight_leaves_paced_within_what_was_known() {
         let rtt = Duration::from_millis(100);
-        let controller = LowLatency::new(rtt, Some(Estimate { rate: 5_000_000, rtt }));
+        let controller = Model::low_latency(rtt, Some(Estimate { rate: 5_000_000, rtt }));
         assert_eq!(controller.window(), 500_000);
         let mut pacer = Pacer::default();
         pacer.set_rate(Time::ZERO, controller.pacing_rate());
@@ -98,6 +58,6 @@ mod tests {
         }
         // All but the burst take their time.
         assert_eq!(now.since(Time::ZERO).as_micros() / 100, (100 * 1200 - 12_000) / 5 / 100);
-        assert_eq!(LowLatency::new(rtt, None).window(), WINDOW_INITIAL);
+        assert_eq!(Model::low_latency(rtt, None).window(), WINDOW_INITIAL);
     }
 }

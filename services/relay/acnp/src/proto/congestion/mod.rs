@@ -16,9 +16,10 @@ mod style;
 use std::{fmt::Debug, time::Duration};
 
 pub use cubic::Cubic;
-pub use high_bandwidth::{HighBandwidth, LOSS_CEILING};
-pub use low_latency::{Estimate, LowLatency};
+pub use high_bandwidth::LOSS_CEILING;
+pub use low_latency::Estimate;
 pub use mode::Mode;
+pub use model::Model;
 pub use pacer::Pacer;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Controller, Cubic, Estimate, HighBandwidth, LOSS_CEILING, LowLatency};
+use super::{Controller, Cubic, Estimate, LOSS_CEILING, Model};
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -27,8 +27,8 @@ impl Mode {
     #[must_use]
     pub fn controller(self, rtt: Duration, known: Option<Estimate>) -> Box<dyn Controller> {
         match self {
-            Self::LowLatency => Box::new(LowLatency::new(rtt, known)),
-            Self::HighBandwidth { loss_ceiling } => Box::new(HighBandwidth::new(rtt, loss_ceiling)),
+            Self::LowLatency => Box::new(Model::low_latency(rtt, known)),
+            Self::HighBandwidth { loss_ceiling } => Box::new(Model::high_bandwidth(rtt, loss_ceiling)),
             Self::Cubic => Box::new(Cubic::default()),
         }
     }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{
-    AckSample, DATAGRAM, Estimate, LossSample, WINDOW_MIN,
+    AckSample, Controller, DATAGRAM, Estimate, LossSample, WINDOW_MIN,
     base_rtt::BaseRtt,
     bytes_in,
     loss_floor::LossFloor,
@@ -84,9 +84,9 @@ enum Phase {
     Empty,
 }
 
-/// The model and what it is doing.
+/// Control by a model of the path, and what it is doing: [`Self::low_latency`] or [`Self::high_bandwidth`].
 #[derive(Debug, Clone)]
-pub(super) struct Model {
+pub struct Model {
     style: Style,
     initial_window: u64,
     initial_rate: u64,
@@ -119,6 +119,91 @@ pub(super) struct Model {
     before_probe: u64,
     /// First round that lies wholly within this phase.
     judge_from: u64,
+}
+
+impl Controller for Model {
+    fn window(&self) -> u64 {
+        if self.rate.current().is_none() {
+            return self.initial_window;
+        }
+        let product = self.product();
+        let window = match self.phase {
+            Phase::Start => scale(product, START_WINDOW / (1.0 - self.floor.get())).max(self.initial_window),
+            Phase::Empty => product / 2,
+            _ => scale(product, self.style.window_gain) + 3 * DATAGRAM,
+        };
+        window.max(WINDOW_MIN)
+    }
+
+    fn pacing_rate(&self) -> Option<u64> {
+        let Some(rate) = self.delivering() else { return Some(self.initial_rate) };
+        // The first ACKs have seen too little to tell a rate from.
+        let least = if self.rounds.number() < FIRST_ROUNDS { self.initial_rate } else { DATAGRAM };
+        // What is lost anyway is sent on top.
+        Some(scale(rate, self.gain() / (1.0 - self.floor.get())).max(least))
+    }
+
+    /// Nothing before either was measured.
+    fn estimate(&self) -> Option<Estimate> {
+        self.delivering().map(|rate| Estimate { rate, rtt: self.base.get() })
+    }
+
+    fn state(&self) -> &'static str {
+        match (self.phase, self.competing) {
+            (Phase::Start, _) => "start",
+            (Phase::Drain, _) => "drain",
+            (Phase::Up, _) => "probe_up",
+            (Phase::Down, _) => "probe_down",
+            (Phase::Cruise, false) => "cruise",
+            (Phase::Cruise, true) => "compete",
+            (Phase::Empty, _) => "probe_rtt",
+        }
+    }
+
+    fn on_sent(&mut self, now: Time, bytes: u64, _in_flight: u64) {
+        self.floor.on_sent(now, bytes);
+    }
+
+    fn on_loss(&mut self, loss: &LossSample) {
+        self.floor.on_lost(loss.newest_sent, loss.bytes);
+    }
+
+    fn on_spurious(&mut self, _now: Time, spurious: &Spurious) {
+        self.floor.on_spurious(spurious.sent_at, u64::from(spurious.size));
+        // A cut was for nothing.
+        if self.cut_in.take().is_some_and(|round| round + 2 >= self.rounds.number()) {
+            self.short = None;
+        }
+    }
+
+    /// Begins anew from what little is certain.
+    fn on_persistent(&mut self, now: Time) {
+        self.rate = Windowed::new(RATE_ROUNDS);
+        self.initial_rate = self.initial_rate.min(super::WINDOW_INITIAL * 10);
+        self.initial_window = self.initial_window.min(super::WINDOW_INITIAL);
+        (self.short, self.full, self.crowded) = (None, (0, 0), 0);
+        self.enter(now, Phase::Start);
+    }
+
+    fn on_ack(&mut self, ack: &AckSample) {
+        if let Some(rtt) = ack.rtt {
+            self.base.sample(ack.now, rtt);
+            self.recent.sample(rtt);
+        }
+        let report = self.rounds.on_ack(ack);
+        if let Some(sample) = ack.rate
+            && (!sample.app_limited || self.rate.current().is_none_or(|rate| sample.rate >= rate))
+        {
+            self.rate.update(self.rounds.number(), sample.rate);
+        }
+        if ack.ce > 0 {
+            self.cut(ack.now, scale(self.delivering().unwrap_or(self.initial_rate), 0.85));
+        }
+        if let Some(report) = report {
+            self.on_round(ack.now, &report);
+        }
+        self.step(ack);
+    }
 }
 
 impl Model {
@@ -189,89 +274,6 @@ impl Model {
         let queue = self.recent.queue(base).unwrap_or_default();
         let share = queue.as_secs_f64() / base.as_secs_f64().max(1e-6);
         (1.0 - share * EASE).max(YIELD_GAIN)
-    }
-
-    pub(super) fn window(&self) -> u64 {
-        if self.rate.current().is_none() {
-            return self.initial_window;
-        }
-        let product = self.product();
-        let window = match self.phase {
-            Phase::Start => scale(product, START_WINDOW / (1.0 - self.floor.get())).max(self.initial_window),
-            Phase::Empty => product / 2,
-            _ => scale(product, self.style.window_gain) + 3 * DATAGRAM,
-        };
-        window.max(WINDOW_MIN)
-    }
-
-    pub(super) fn pacing_rate(&self) -> u64 {
-        let Some(rate) = self.delivering() else { return self.initial_rate };
-        // The first ACKs have seen too little to tell a rate from.
-        let least = if self.rounds.number() < FIRST_ROUNDS { self.initial_rate } else { DATAGRAM };
-        // What is lost anyway is sent on top.
-        scale(rate, self.gain() / (1.0 - self.floor.get())).max(least)
-    }
-
-    /// What was learnt: the rate that got through, and the round trip; nothing before either was measured.
-    pub(super) fn estimate(&self) -> Option<Estimate> {
-        self.delivering().map(|rate| Estimate { rate, rtt: self.base.get() })
-    }
-
-    pub(super) const fn state(&self) -> &'static str {
-        match (self.phase, self.competing) {
-            (Phase::Start, _) => "start",
-            (Phase::Drain, _) => "drain",
-            (Phase::Up, _) => "probe_up",
-            (Phase::Down, _) => "probe_down",
-            (Phase::Cruise, false) => "cruise",
-            (Phase::Cruise, true) => "compete",
-            (Phase::Empty, _) => "probe_rtt",
-        }
-    }
-
-    pub(super) fn on_sent(&mut self, now: Time, bytes: u64) {
-        self.floor.on_sent(now, bytes);
-    }
-
-    pub(super) fn on_loss(&mut self, loss: &LossSample) {
-        self.floor.on_lost(loss.newest_sent, loss.bytes);
-    }
-
-    pub(super) fn on_spurious(&mut self, spurious: &Spurious) {
-        self.floor.on_spurious(spurious.sent_at, u64::from(spurious.size));
-        // A cut was for nothing.
-        if self.cut_in.take().is_some_and(|round| round + 2 >= self.rounds.number()) {
-            self.short = None;
-        }
-    }
-
-    /// Begins anew from what little is certain.
-    pub(super) fn on_persistent(&mut self, now: Time) {
-        self.rate = Windowed::new(RATE_ROUNDS);
-        self.initial_rate = self.initial_rate.min(super::WINDOW_INITIAL * 10);
-        self.initial_window = self.initial_window.min(super::WINDOW_INITIAL);
-        (self.short, self.full, self.crowded) = (None, (0, 0), 0);
-        self.enter(now, Phase::Start);
-    }
-
-    pub(super) fn on_ack(&mut self, ack: &AckSample) {
-        if let Some(rtt) = ack.rtt {
-            self.base.sample(ack.now, rtt);
-            self.recent.sample(rtt);
-        }
-        let report = self.rounds.on_ack(ack);
-        if let Some(sample) = ack.rate
-            && (!sample.app_limited || self.rate.current().is_none_or(|rate| sample.rate >= rate))
-        {
-            self.rate.update(self.rounds.number(), sample.rate);
-        }
-        if ack.ce > 0 {
-            self.cut(ack.now, scale(self.delivering().unwrap_or(self.initial_rate), 0.85));
-        }
-        if let Some(report) = report {
-            self.on_round(ack.now, &report);
-        }
-        self.step(ack);
     }
 
     /// Queueing all through a round.

@@ -80,7 +80,6 @@ impl Receiving {
     ///
     /// # Errors
     /// It was not sealed with any of the keys that it may have been.
-    #[allow(clippy::too_many_arguments)]
     pub fn open(
         &mut self,
         now: Time,
